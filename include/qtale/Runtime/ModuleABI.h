@@ -1,0 +1,118 @@
+//===- ModuleABI.h - What compiled code and its runtime say to each other -===//
+//
+//   compiled code  --- qtale_module_descriptor --->  runtime
+//        ^                                              |
+//        |<--- entry(context of this thread, args) -----|      every thread of
+//        |---- next_chunk / barrier -------------------->|     the team enters
+//
+// Both sides lie in one artifact and are linked together, so this header is
+// internal and has no compatibility rules; the public interface is qtale.h.
+// Compiled code refers to these structs by field offset
+// (lib/Target/Descriptor.cpp, lib/Conversion/KernelsToLLVM): plain C, 64 bits.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QTALE_RUNTIME_MODULEABI_H
+#define QTALE_RUNTIME_MODULEABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Tokens in a block of a KV cache.
+#define QTALE_KV_BLOCK 16
+
+/// What a thread knows while it executes an entry. Each thread of the team has
+/// its own; all fields but `thread` are equal.
+typedef struct qtale_context {
+  uint8_t *arena;         /* scratch of this call, 64-byte aligned */
+  uint64_t arena_bytes;   /* an entry that needs more returns QTALE_LIMIT */
+  const uint8_t *weights; /* first byte of the weights file's data section */
+  void *const *const *const *kv; /* kv[cache][sequence][slot / 16]: a block */
+  int64_t thread;                /* 0 .. threads - 1 */
+  int64_t threads;
+  void *team; /* the runtime's own */
+} qtale_context;
+
+/// A ranked memref as MLIR lays it out: `sizes` holds rank sizes, then rank
+/// strides (in elements). Only 2 * rank of the last field exist.
+typedef struct qtale_memref {
+  void *allocated;
+  void *aligned;
+  int64_t offset;
+  int64_t sizes[16];
+} qtale_memref;
+
+/// An entry, entered by every thread of a team. `args` holds pointers to
+/// memref descriptors: the inputs, then the results, which thread 0 fills (they
+/// lie in the arena, in an input or in the weights). Returns a qtale_code, the
+/// same on all threads.
+///
+/// `step` takes tokens, sequences, positions (int32 [rows] each), the rows
+/// whose logits are wanted (int32 [logit rows]), and returns logits
+/// (float [logit rows, vocab]).
+typedef int32_t (*qtale_entry)(qtale_context *context, void *const *args);
+
+/// Arena bytes that a step of so many rows needs.
+typedef uint64_t (*qtale_scratch)(int64_t rows, int64_t logit_rows);
+
+/// The same code for one CPU level.
+typedef struct qtale_level {
+  const char *name;     /* as in --cpu, "x86-64-v3" */
+  const char *features; /* what the CPU must have: "avx2,fma,f16c" */
+  qtale_entry main;
+  qtale_entry step; /* null: the model has no session */
+  qtale_scratch step_scratch;
+} qtale_level;
+
+/// An input or output of `main`.
+typedef struct qtale_port {
+  const char *name;
+  int32_t dtype; /* qtale_dtype */
+  int32_t rank;
+  const int64_t *dims; /* -1: dynamic */
+} qtale_port;
+
+/// One per model, written by the compiler.
+typedef struct qtale_module {
+  uint64_t num_levels;
+  const qtale_level *levels; /* the best first */
+  uint64_t num_inputs;
+  const qtale_port *inputs;
+  uint64_t num_outputs;
+  const qtale_port *outputs;
+  const char *info;           /* JSON of --info, but for "levels" */
+  const char *weights_file;   /* its name beside the artifact; null: none */
+  uint64_t weights_bytes;     /* size of the whole file */
+  uint64_t weights_header;    /* bytes before the data section */
+  const uint8_t *header_hash; /* SHA-256 of these bytes, 32 bytes */
+  const uint8_t *tokenizer;   /* flat tables (TokenizerTables.h), or null */
+  uint64_t tokenizer_bytes;
+  /* the session */
+  int64_t num_caches;
+  const uint64_t *kv_block_bytes; /* of one block, for each cache */
+  int64_t vocab;
+  int64_t context; /* positions below this */
+  int64_t bos;     /* -1: none */
+  uint64_t num_eos;
+  const int64_t *eos;
+} qtale_module;
+
+/// In the artifact, hidden.
+extern const qtale_module qtale_module_descriptor;
+
+/// The next chunk of the parallel loop that this thread is in: 0, 1, 2, … over
+/// all threads of the team, each number once until the next barrier.
+int64_t qtale_rt_next_chunk(qtale_context *context);
+
+/// Waits for the whole team; the chunk counter starts at 0 again. What any
+/// thread wrote before is seen by all after.
+void qtale_rt_barrier(qtale_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // QTALE_RUNTIME_MODULEABI_H

@@ -1,0 +1,67 @@
+//===- Gate.cpp - A number that threads wait on ---------------------------===//
+
+#include "Gate.h"
+
+#include <climits>
+#include <ctime>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+using namespace qtale::rt;
+
+/// Longer than a loop's uneven end, shorter than it takes to notice.
+static constexpr int64_t spinNanoseconds = 50'000;
+
+static int64_t now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * int64_t(1'000'000'000) + time.tv_nsec;
+}
+
+static void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+void Gate::open() {
+  // Sequentially consistent on both sides: either the sleeper is counted here,
+  // or the kernel sees the new value there and does not let it sleep.
+  value.fetch_add(1, std::memory_order_seq_cst);
+  if (sleepers.load(std::memory_order_seq_cst))
+    syscall(SYS_futex, reinterpret_cast<uint32_t *>(&value), FUTEX_WAKE_PRIVATE,
+            INT_MAX, nullptr, nullptr, 0);
+}
+
+void Gate::pass(uint32_t seen, bool spins) {
+  if (count() != seen)
+    return;
+  if (spins) {
+    int64_t end = now() + spinNanoseconds;
+    do {
+      for (int i = 0; i < 32; ++i) {
+        relax();
+        if (count() != seen)
+          return;
+      }
+    } while (now() < end);
+  }
+  sleepers.fetch_add(1, std::memory_order_seq_cst);
+  while (count() == seen)
+    syscall(SYS_futex, reinterpret_cast<uint32_t *>(&value), FUTEX_WAIT_PRIVATE,
+            seen, nullptr, nullptr, 0);
+  sleepers.fetch_sub(1, std::memory_order_relaxed);
+}
+
+int64_t qtale::rt::availableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0)
+    return CPU_COUNT(&set);
+  // More than 1024 CPUs do not fit the set.
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  return cores > 0 ? cores : 1;
+}

@@ -1,0 +1,63 @@
+//===- Team.cpp - All threads of one entry call ---------------------------===//
+//
+//   pool.run ──▶ thread 0   entry( chunk 0, chunk 2, … ─ barrier ─ … )  ──▶
+//   code
+//           └──▶ thread 1   entry( chunk 1, chunk 3, … ─ barrier ─ … )
+//
+// Threads enter once for a whole pass over the model. Loops inside are shared
+// out chunk by chunk, as threads ask, so that a thread that lost its core
+// delays one chunk and not the loop. The last to arrive at a barrier resets the
+// counter before it opens the gate, so that nobody asks too early.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Team.h"
+
+using namespace qtale::rt;
+
+Team::Team(const qtale_pool &pool, bool spins)
+    : pool(pool), spins(spins), contexts(pool.threads) {}
+
+int32_t Team::execute(qtale_entry entry, const qtale_context &context,
+                      void *const *args) {
+  this->entry = entry;
+  this->args = args;
+  chunk.store(0, std::memory_order_relaxed);
+  int64_t thread = 0;
+  for (qtale_context &own : contexts) {
+    own = context;
+    own.thread = thread++;
+    own.threads = pool.threads;
+    own.team = this;
+  }
+  if (pool.threads == 1)
+    enter(this, 0);
+  else
+    pool.run(pool.state, enter, this);
+  return code;
+}
+
+void Team::enter(void *argument, int64_t thread) {
+  Team &team = *static_cast<Team *>(argument);
+  int32_t code = team.entry(&team.contexts[thread], team.args);
+  if (thread == 0)
+    team.code = code;
+}
+
+void Team::barrier() {
+  uint32_t seen = gate.count();
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < pool.threads)
+    return gate.pass(seen, spins);
+  arrived.store(0, std::memory_order_relaxed);
+  chunk.store(0, std::memory_order_relaxed);
+  if (pool.threads > 1)
+    gate.open();
+}
+
+int64_t qtale_rt_next_chunk(qtale_context *context) {
+  return static_cast<Team *>(context->team)->nextChunk();
+}
+
+void qtale_rt_barrier(qtale_context *context) {
+  static_cast<Team *>(context->team)->barrier();
+}
