@@ -1,0 +1,69 @@
+//===- QTale.h - The qtale dialect: types, attributes, operations ---------===//
+
+#ifndef QTALE_DIALECT_QTALE_IR_QTALE_H
+#define QTALE_DIALECT_QTALE_IR_QTALE_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "qtale/Dialect/QTale/IR/QTaleAttrInterfaces.h.inc"
+#include "qtale/Dialect/QTale/IR/QTaleDialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "qtale/Dialect/QTale/IR/QTaleAttributes.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "qtale/Dialect/QTale/IR/QTaleTypes.h.inc"
+
+namespace qtale {
+/// What `kv_append` writes and `attention` reads.
+struct CacheResource : public mlir::SideEffects::Resource::Base<CacheResource> {
+  llvm::StringRef getName() final { return "qtale KV cache"; }
+};
+} // namespace qtale
+
+#define GET_OP_CLASSES
+#include "qtale/Dialect/QTale/IR/QTaleOps.h.inc"
+
+namespace qtale {
+
+/// Attributes on modules, functions, arguments and results.
+namespace attr {
+/// Module: the stage that it has reached.
+inline constexpr llvm::StringLiteral stage = "qtale.stage";
+/// Module: the options it is compiled with (a dictionary).
+inline constexpr llvm::StringLiteral options = "qtale.options";
+/// Module: positions below this (i64); beginning and end of sequence (i64,
+/// array); tokenizer.json, relative to the file (string).
+inline constexpr llvm::StringLiteral context = "qtale.context";
+inline constexpr llvm::StringLiteral bos = "qtale.bos";
+inline constexpr llvm::StringLiteral eos = "qtale.eos";
+inline constexpr llvm::StringLiteral tokenizer = "qtale.tokenizer";
+/// Argument and result of an entry: the model's name for it, and its dtype as
+/// NumPy spells it ("float32", "uint8", "bool").
+inline constexpr llvm::StringLiteral name = "qtale.name";
+inline constexpr llvm::StringLiteral dtype = "qtale.dtype";
+} // namespace attr
+
+/// Rows of a matrix that are padded to whole units.
+inline int64_t roundUp(int64_t value, int64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+/// Bytes of a static tensor in the weights file, by its storage format.
+int64_t getStorageBytes(mlir::RankedTensorType type);
+
+/// The type that a tensor has as a buffer: encodings become bytes.
+///   tensor<64x172xf32, #qtale.packed<…>>   -> memref<22016xi8>
+///   tensor<?x64xf32, #qtale.int_rows<…>>   -> memref<?x80xi8>
+mlir::MemRefType getBufferType(mlir::RankedTensorType type);
+
+} // namespace qtale
+
+#endif // QTALE_DIALECT_QTALE_IR_QTALE_H

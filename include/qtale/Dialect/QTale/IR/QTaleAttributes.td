@@ -1,0 +1,202 @@
+//===- QTaleAttributes.td - Schemes, storage formats, recipes -------------===//
+
+#ifndef QTALE_ATTRIBUTES_TD
+#define QTALE_ATTRIBUTES_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinTypeInterfaces.td"
+include "qtale/Dialect/QTale/IR/QTaleDialect.td"
+
+class QTale_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<QTale_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+//===----------------------------------------------------------------------===//
+// Storage formats: encodings of tensor types
+//===----------------------------------------------------------------------===//
+
+def QTale_IntAttr : QTale_Attr<"Int", "int"> {
+  let summary = "scheme: integers with a scale for each group along K";
+  let description = [{
+    A weight `[N, K]` as integers of `bits` bits; each row has, for each `group`
+    consecutive k, a float16 scale (and with `asymmetric` an integer zero
+    point): `w = (q - zero_point) * scale`. Equations: docs/Numerics.md.
+
+    Constraints:
+    - (C1) `bits` is 4 or 8.
+    - (C2) `group` is 32, 64 or 128.
+  }];
+  let parameters = (ins "int64_t":$bits, "int64_t":$group,
+                        DefaultValuedParameter<"bool", "false">:$asymmetric);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def QTale_PackedAttr : QTale_Attr<"Packed", "packed"> {
+  let summary = "a weight in the order that kernels read";
+  let description = [{
+    `tensor<NxKxf32, #qtale.packed<#qtale.int<bits = 4, group = 32>>>`, or
+    `#qtale.packed<f16>`. Rows come in tiles of 16 (the last padded with zeros),
+    a lane of a vector for each.
+
+    Float: `[N/16][K][16]` elements.
+
+    Integers: a tile holds three planes, each padded to 64 bytes, of K padded
+    to whole groups:
+    - values, for each 32 k: 4-bit: 4 vectors of 64 bytes, byte `4 * row + i` of
+      vector j has `k = 4 j + i` in its low half and `k = 16 + 4 j + i` in its
+      high half; 8-bit: 8 vectors, byte `4 * row + i` of vector j is `k = 4 j + i`.
+      Stored unsigned: symmetric schemes add 8 or 128.
+    - scales: for each group 16 float16;
+    - zero points, if asymmetric: for each group 16 bytes.
+
+    Constraints:
+    - (C1) the format is `#qtale.int`, f32, f16 or bf16.
+  }];
+  let parameters = (ins "::mlir::Attribute":$format);
+  let assemblyFormat = "`<` $format `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Rows of a tile: lanes of a vector.
+    static constexpr int64_t tileRows = 16;
+    /// The scheme, or null where the format is a float type.
+    IntAttr getScheme() const { return ::llvm::dyn_cast<IntAttr>(getFormat()); }
+    /// The float type, or null where the format is a scheme.
+    ::mlir::FloatType getFloat() const;
+    /// Bytes of one tile of weights with `k` inputs, its planes included.
+    int64_t getTileBytes(int64_t k) const;
+    /// Offset of the scales and zero points in a tile (integers only).
+    int64_t getScalesOffset(int64_t k) const;
+    int64_t getZerosOffset(int64_t k) const;
+    /// Bytes of a whole weight [n, k].
+    int64_t getBytes(int64_t n, int64_t k) const;
+  }];
+}
+
+def QTale_IntRowsAttr : QTale_Attr<"IntRows", "int_rows"> {
+  let summary = "activations as int8 with a scale for each block of 32";
+  let description = [{
+    Encoding of `tensor<?xKxf32, #qtale.int_rows<pad = 64>>`, made by
+    `quantize_rows`. K is padded with zeros to Kp, a multiple of `pad` (the
+    group of the weights it meets). A row holds Kp int8 values, Kp/32 float32
+    scales, Kp/32 int32 sums of values.
+
+    Constraints:
+    - (C1) `pad` is 32, 64 or 128.
+  }];
+  let parameters = (ins "int64_t":$pad);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static constexpr int64_t block = 32;
+    int64_t getPaddedK(int64_t k) const { return (k + getPad() - 1) / getPad() * getPad(); }
+    /// Bytes of a row: values, scales, sums.
+    int64_t getRowBytes(int64_t k) const { return getPaddedK(k) / block * (block + 8); }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Recipes: how a weight's bytes come from files
+//===----------------------------------------------------------------------===//
+
+def QTale_RecipeAttrInterface : AttrInterface<"RecipeAttrInterface"> {
+  let cppNamespace = "::qtale";
+  let description = "An expression over bytes in files that gives a tensor; evaluated by pull when the artifact is written.";
+  let methods = [
+    InterfaceMethod<"The tensor that the recipe gives.", "::mlir::RankedTensorType", "getTensorType">,
+  ];
+}
+
+class QTale_Recipe<string name, string attrMnemonic>
+    : QTale_Attr<name, attrMnemonic, [DeclareAttrInterfaceMethods<QTale_RecipeAttrInterface>]> {
+  let genVerifyDecl = 1;
+}
+
+def QTale_SourceAttr : QTale_Recipe<"Source", "source"> {
+  let summary = "bytes of a file, little-endian, row-major";
+  let description = [{
+    Two 4-bit elements share a byte, low half first (as in ONNX). `file` is
+    relative to the file that holds this text.
+
+    Constraints:
+    - (C1) `type` is static, of f64, f32, f16, bf16, i64, i32, i16, i8, ui8, ui4, i4 or i1 (a byte).
+    - (C2) `bytes` is what `type` needs; `offset` is not negative.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$file, "int64_t":$offset, "int64_t":$bytes,
+                        "::mlir::RankedTensorType":$type);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def QTale_TransposeAttr : QTale_Recipe<"Transpose", "transpose"> {
+  let summary = "axes permuted: axis i of the result is axis perm[i] of the input";
+  let description = "Constraints: (C1) `perm` is a permutation of the input's axes.";
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::DenseI64ArrayAttr":$perm);
+  let assemblyFormat = "`<` $input `,` $perm `>`";
+}
+
+def QTale_ReshapeAttr : QTale_Recipe<"Reshape", "reshape"> {
+  let summary = "the same elements in row-major order, another shape";
+  let description = "Constraints: (C1) as many elements, same element type.";
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::RankedTensorType":$type);
+  let assemblyFormat = "`<` $input `,` $type `>`";
+}
+
+def QTale_SliceAttr : QTale_Recipe<"Slice", "slice"> {
+  let summary = "elements [begin, begin + size) of one axis";
+  let description = "Constraints: (C1) the slice lies within the axis.";
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input, "int64_t":$axis, "int64_t":$begin, "int64_t":$size);
+  let assemblyFormat = "`<` $input `,` struct($axis, $begin, $size) `>`";
+}
+
+def QTale_ConcatAttr : QTale_Recipe<"Concat", "concat"> {
+  let summary = "inputs one after the other along an axis";
+  let description = "Constraints: (C1) equal shapes but for the axis, equal element types.";
+  let parameters = (ins "::mlir::ArrayAttr":$inputs, "int64_t":$axis);
+  let assemblyFormat = "`<` $inputs `,` struct($axis) `>`";
+}
+
+def QTale_CastAttr : QTale_Recipe<"Cast", "cast"> {
+  let summary = "elements converted, round to nearest even";
+  let description = "Constraints: (C1) both element types are floats.";
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::Type":$elementType);
+  let assemblyFormat = "`<` $input `,` $elementType `>`";
+}
+
+def QTale_DequantizeAttr : QTale_Recipe<"Dequantize", "dequantize"> {
+  let summary = "(input - zero) * scale, ONNX's DequantizeLinear";
+  let description = [{
+    `scale` is a scalar (per tensor), a vector along `axis` (`block = 0`), or of
+    the input's shape with `axis` divided by `block`, rounded up. The result has
+    the scale's element type.
+
+    Constraints:
+    - (C1) the input's elements are integers, the scale's floats, and zero
+      points have the scale's shape and the input's element type.
+    - (C2) the scale's shape is one of the three.
+  }];
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input,
+                        "::qtale::RecipeAttrInterface":$scale,
+                        OptionalParameter<"::qtale::RecipeAttrInterface">:$zero,
+                        "int64_t":$axis, "int64_t":$block);
+  let assemblyFormat = "`<` $input `,` $scale (`,` `zero` `=` $zero^)? `,` struct($axis, $block) `>`";
+}
+
+def QTale_QuantizeAttr : QTale_Recipe<"Quantize", "quantize"> {
+  let summary = "a float matrix [N, K] in a scheme";
+  let description = "Constraints: (C1) the input is a matrix of floats.";
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::qtale::IntAttr":$scheme);
+  let assemblyFormat = "`<` $input `,` $scheme `>`";
+}
+
+def QTale_PackAttr : QTale_Recipe<"Pack", "pack"> {
+  let summary = "a matrix [N, K] in the order that kernels read";
+  let description = [{
+    Constraints:
+    - (C1) the input is a matrix, in a scheme or of f32, f16 or bf16.
+  }];
+  let parameters = (ins "::qtale::RecipeAttrInterface":$input);
+  let assemblyFormat = "`<` $input `>`";
+}
+
+#endif // QTALE_ATTRIBUTES_TD

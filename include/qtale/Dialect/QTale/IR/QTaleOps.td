@@ -1,0 +1,394 @@
+//===- QTaleOps.td - Operations of the qtale dialect ----------------------===//
+//
+//   weights     weight  param
+//   verbs       embedding  quantize_rows  matmul  rms_norm  layer_norm  rope
+//               kv_append  attention  gather_rows           (tensors of rows)
+//   kernels     launch  weight_address  kv_block  arena  barrier  next_chunk  dot
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QTALE_OPS_TD
+#define QTALE_OPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "qtale/Dialect/QTale/IR/QTaleDialect.td"
+include "qtale/Dialect/QTale/IR/QTaleTypes.td"
+include "qtale/Dialect/QTale/IR/QTaleAttributes.td"
+
+class QTale_Op<string mnemonic, list<Trait> traits = []>
+    : Op<QTale_Dialect, mnemonic, traits>;
+
+def QTale_CacheResource : Resource<"::qtale::CacheResource">;
+
+// A number for each row: its sequence, slot, position.
+def QTale_RowIndices : 1DTensorOf<[I32]>;
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+def QTale_WeightOp : QTale_Op<"weight", [Symbol]> {
+  let summary = "a parameter of the model";
+  let description = [{
+    Declares a weight. Its value is what `recipe` gives; the bytes stay in the
+    files that the recipe names until the artifact is written. `offset` is its
+    place in the weights file's data section, assigned on entering `kernels`.
+
+    Constraints:
+    - (C1) the type is static.
+    - (C2) the recipe gives a tensor of the weight's type.
+    - (C3) `offset`, where present, is a multiple of 64.
+
+    ```mlir
+    qtale.weight @head : tensor<512x64xf32> =
+      #qtale.source<file = "model.onnx.data", offset = 0, bytes = 131072, type = tensor<512x64xf32>>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type,
+                       QTale_RecipeAttrInterface:$recipe,
+                       OptionalAttr<I64Attr>:$offset);
+  let assemblyFormat = "$sym_name `:` $type `=` $recipe attr-dict";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
+    /// Bytes in the weights file.
+    int64_t getBytes();
+  }];
+}
+
+def QTale_ParamOp : QTale_Op<"param", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a weight as a tensor";
+  let description = [{
+    Constraints:
+    - (C1) `weight` names a `qtale.weight`.
+    - (C2) the result has the weight's type.
+
+    ```mlir
+    %w = qtale.param @head : tensor<512x64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+//===----------------------------------------------------------------------===//
+// Verbs
+//===----------------------------------------------------------------------===//
+
+def QTale_EmbeddingOp : QTale_Op<"embedding", [Pure]> {
+  let summary = "rows of a table: y[r, :] = table[ids[r], :]";
+  let description = [{
+    An id outside the table is clamped into it; the runtime refuses such tokens
+    before a step.
+
+    Constraints:
+    - (C1) as many result rows as ids; result columns are the table's.
+
+    ```mlir
+    %x = qtale.embedding %ids, %table : tensor<?xi32>, tensor<512x64xf32> -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins 1DTensorOf<[I32, I64]>:$ids, 2DTensorOf<[AnyFloat]>:$table);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$ids `,` $table attr-dict `:` type($ids) `,` type($table) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def QTale_QuantizeRowsOp : QTale_Op<"quantize_rows", [Pure]> {
+  let summary = "activations as int8, a scale for each row and block of 32";
+  let description = [{
+    For each row and each block of 32 columns: `scale = absmax / 127`,
+    `q = clamp(round_even(x / scale), -127, 127)`, 0 where scale is 0.
+
+    Constraints:
+    - (C1) the result has the input's shape and the encoding `#qtale.int_rows`.
+
+    ```mlir
+    %q = qtale.quantize_rows %x : tensor<?x64xf32> -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$input);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def QTale_MatmulOp : QTale_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
+  let summary = "y[m, n] = sum over k of x[m, k] w[n, k] + bias[n] + residual[m, n]";
+  let description = [{
+    A matrix product with a constant weight of any scheme. `bias` and `residual`
+    are optional and added in this order. Sums over k run in the order of k,
+    whatever the number of rows.
+
+    Constraints:
+    - (C1) x, weight and result agree in k and n; x and result in rows.
+    - (C2) bias has n values; residual has the result's type.
+    - (C3) int8 activations (`#qtale.int_rows`) meet weights in an integer
+      scheme, padded to that scheme's group.
+
+    ```mlir
+    %y = qtale.matmul %x, %w residual(%r) : tensor<?x64xf32>, tensor<172x64xf32>, tensor<?x172xf32> -> tensor<?x172xf32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$input, 2DTensorOf<[AnyFloat]>:$weight,
+                       Optional<1DTensorOf<[F32]>>:$bias, Optional<2DTensorOf<[F32]>>:$residual);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` `(` $bias^ `)`)? (`residual` `(` $residual^ `)`)? attr-dict
+    `:` type($input) `,` type($weight) (`,` type($bias)^)? (`,` type($residual)^)? `->` type($result)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$weight)>];
+  let hasVerifier = 1;
+}
+
+def QTale_RMSNormOp : QTale_Op<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
+  let summary = "y = x / sqrt(mean(x^2) + epsilon) * scale, row by row";
+  let description = [{
+    Constraints:
+    - (C1) scale has a value for each column.
+
+    ```mlir
+    %y = qtale.rms_norm %x, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$input, 1DTensorOf<[F32]>:$scale, F32Attr:$epsilon);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$input `,` $scale attr-dict `:` type($input) `,` type($scale)";
+  let hasVerifier = 1;
+}
+
+def QTale_LayerNormOp : QTale_Op<"layer_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
+  let summary = "y = (x - mean(x)) / sqrt(var(x) + epsilon) * scale + bias, row by row";
+  let description = [{
+    Constraints:
+    - (C1) scale and bias have a value for each column.
+
+    ```mlir
+    %y = qtale.layer_norm %x, %g, %b {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$input, 1DTensorOf<[F32]>:$scale,
+                       Optional<1DTensorOf<[F32]>>:$bias, F32Attr:$epsilon);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$input `,` $scale (`,` $bias^)? attr-dict `:` type($input) `,` type($scale) (`,` type($bias)^)?";
+  let hasVerifier = 1;
+}
+
+def QTale_RopeOp : QTale_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
+  let summary = "rotary position embedding of heads";
+  let description = [{
+    A row holds `heads` heads of D values; pair i of a head is turned by the
+    angle whose cosine and sine are `cos[position, i]`, `sin[position, i]`,
+    i < C. Pairs are (2i, 2i+1) where `interleaved`, otherwise (i, i + C).
+    Values beyond the first 2C of a head pass (partial rotation).
+
+    Constraints:
+    - (C1) heads divides the columns; cos and sin are [P, C] with 2C <= D.
+    - (C2) as many positions as rows.
+
+    ```mlir
+    %q = qtale.rope %x, %cos, %sin, %pos {heads = 8, interleaved}
+      : tensor<?x64xf32>, tensor<512x4xf32>, tensor<512x4xf32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$input, 2DTensorOf<[F32]>:$cos, 2DTensorOf<[F32]>:$sin,
+                       1DTensorOf<[I32, I64]>:$positions, I64Attr:$heads, UnitAttr:$interleaved);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $input `,` $cos `,` $sin `,` $positions attr-dict
+    `:` type($input) `,` type($cos) `,` type($sin) `,` type($positions)
+  }];
+  let hasVerifier = 1;
+}
+
+def QTale_KVAppendOp : QTale_Op<"kv_append"> {
+  let summary = "stores keys and values of rows in their sequences' slots";
+  let description = [{
+    Row r goes to slot `slots[r]` of sequence `sequences[r]`, rounded to the
+    cache's element type.
+
+    Constraints:
+    - (C1) keys and values have heads * head_dim columns of the cache.
+    - (C2) as many rows, sequences and slots.
+
+    ```mlir
+    qtale.kv_append %cache, %k, %v, %seq, %pos
+      : !qtale.kv_cache<4x8xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins Arg<QTale_KVCacheType, "", [MemWrite<QTale_CacheResource>]>:$cache,
+                       2DTensorOf<[F32]>:$keys, 2DTensorOf<[F32]>:$values,
+                       QTale_RowIndices:$sequences, QTale_RowIndices:$slots);
+  let assemblyFormat = [{
+    $cache `,` $keys `,` $values `,` $sequences `,` $slots attr-dict
+    `:` type($cache) `,` type($keys) `,` type($values) `,` type($sequences) `,` type($slots)
+  }];
+  let hasVerifier = 1;
+}
+
+def QTale_AttentionOp : QTale_Op<"attention", [AllTypesMatch<["query", "result"]>]> {
+  let summary = "attention of rows to what their sequences have stored";
+  let description = [{
+    Row r attends to the slots 0 .. `slots[r]` of sequence `sequences[r]`, its
+    own the last. Query head h reads key/value head `h * heads(cache) / heads`.
+    `score = softcap(scale * q · k)`, `softcap(s) = cap * tanh(s / cap)` where
+    given; `y = softmax(score) · v`.
+
+    Constraints:
+    - (C1) heads is a multiple of the cache's heads; q has heads * head_dim columns.
+    - (C2) as many rows, sequences and slots.
+
+    ```mlir
+    %y = qtale.attention %q, %cache, %seq, %pos {heads = 8, scale = 0.35355339 : f32}
+      : tensor<?x64xf32>, !qtale.kv_cache<4x8xf32>, tensor<?xi32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$query,
+                       Arg<QTale_KVCacheType, "", [MemRead<QTale_CacheResource>]>:$cache,
+                       QTale_RowIndices:$sequences, QTale_RowIndices:$slots,
+                       I64Attr:$heads, F32Attr:$scale, OptionalAttr<F32Attr>:$softcap);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $query `,` $cache `,` $sequences `,` $slots attr-dict
+    `:` type($query) `,` type($cache) `,` type($sequences) `,` type($slots)
+  }];
+  let hasVerifier = 1;
+}
+
+def QTale_GatherRowsOp : QTale_Op<"gather_rows", [Pure]> {
+  let summary = "y[i, :] = x[rows[i], :]";
+  let description = [{
+    Constraints:
+    - (C1) result and input have as many columns and one element type.
+
+    ```mlir
+    %y = qtale.gather_rows %x, %rows : tensor<?x64xf32>, tensor<?xi32> -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$input, QTale_RowIndices:$rows);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$input `,` $rows attr-dict `:` type($input) `,` type($rows) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+def QTale_LaunchOp : QTale_Op<"launch", [
+    AttrSizedOperandSegments, DestinationStyleOpInterface,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "a kernel, on tensors: bufferizes to a call";
+  let description = [{
+    `kernel` is a function of (context and handles…, inputs…, outputs…), all
+    tensors as buffers. It reads the inputs and overwrites the outputs.
+
+    Constraints:
+    - (C1) `kernel` names a function with as many arguments.
+
+    ```mlir
+    %y = qtale.launch @rms_norm_64(%context : !qtale.context) ins(%x : tensor<?x64xf32>) outs(%init : tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$handles,
+                       Variadic<AnyRankedTensor>:$inputs, Variadic<AnyRankedTensor>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    $kernel `(` ($handles^ `:` type($handles))? `)` (`ins` `(` $inputs^ `:` type($inputs) `)`)?
+    (`outs` `(` $outputs^ `:` type($outputs) `)`)? attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputsMutable(); }
+  }];
+}
+
+def QTale_WeightAddressOp : QTale_Op<"weight_address", [Pure]> {
+  let summary = "a weight's bytes in the mapped weights file";
+  let description = [{
+    ```mlir
+    %w = qtale.weight_address %context, 4096 : memref<18432xi8>
+    ```
+  }];
+  let arguments = (ins QTale_ContextType:$context, I64Attr:$offset);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "$context `,` $offset attr-dict `:` type($result)";
+}
+
+def QTale_KVBlockOp : QTale_Op<"kv_block"> {
+  let summary = "a block of 16 slots of a cache";
+  let description = [{
+    `keys` is [heads, head_dim, 16], `values` [heads, 16, head_dim].
+
+    ```mlir
+    %k, %v = qtale.kv_block %context, 3, %sequence, %block : memref<4x8x16xf32>, memref<4x16x8xf32>
+    ```
+  }];
+  let arguments = (ins QTale_ContextType:$context, Index:$cache, Index:$sequence, Index:$block);
+  let results = (outs AnyStaticShapeMemRef:$keys, AnyStaticShapeMemRef:$values);
+  let assemblyFormat = "$context `,` $cache `,` $sequence `,` $block attr-dict `:` type($keys) `,` type($values)";
+}
+
+def QTale_ArenaOp : QTale_Op<"arena", [Pure]> {
+  let summary = "a buffer in this call's scratch memory";
+  let description = [{
+    `offset` is in bytes, a multiple of 64; `sizes` are the dynamic dimensions.
+
+    ```mlir
+    %b = qtale.arena %context, %offset[%rows] : memref<?x64xf32>
+    ```
+  }];
+  let arguments = (ins QTale_ContextType:$context, Index:$offset, Variadic<Index>:$sizes);
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$context `,` $offset `[` $sizes `]` attr-dict `:` type($result)";
+}
+
+def QTale_ArenaLimitOp : QTale_Op<"arena_limit", [Pure]> {
+  let summary = "bytes of this call's scratch memory";
+  let arguments = (ins QTale_ContextType:$context);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$context attr-dict";
+}
+
+def QTale_ThreadOp : QTale_Op<"thread", [Pure]> {
+  let summary = "number of this thread in its team, 0 … threads - 1";
+  let arguments = (ins QTale_ContextType:$context);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$context attr-dict";
+}
+
+def QTale_NextChunkOp : QTale_Op<"next_chunk"> {
+  let summary = "the next chunk of the parallel loop that the team is in";
+  let arguments = (ins QTale_ContextType:$context);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$context attr-dict";
+}
+
+def QTale_BarrierOp : QTale_Op<"barrier"> {
+  let summary = "waits for all threads of the team";
+  let arguments = (ins QTale_ContextType:$context);
+  let assemblyFormat = "$context attr-dict";
+}
+
+def QTale_DotOp : QTale_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "acc[i] + sum over j < 4 of w[4 i + j] * x[j], w unsigned, x signed";
+  let description = [{
+    One step of an integer kernel: 16 rows by 4 k. Weights are unsigned bytes of
+    at most `bits` bits; activations lie in ±127; the sum is exact. Each
+    instruction set has its own lowering (lib/Codegen/CPU).
+
+    ```mlir
+    %s = qtale.dot %w, %x, %acc {bits = 4} : vector<64xi8>, vector<16xi32>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[64], [I8]>:$weights, I32:$input,
+                       VectorOfLengthAndType<[16], [I32]>:$acc, I64Attr:$bits);
+  let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
+  let assemblyFormat = "$weights `,` $input `,` $acc attr-dict `:` type($weights) `,` type($acc)";
+}
+
+#endif // QTALE_OPS_TD

@@ -1,0 +1,64 @@
+//===- Passes.td - qtale to qtale -----------------------------------------===//
+
+#ifndef QTALE_TRANSFORMS_PASSES_TD
+#define QTALE_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def QuantizeWeights : Pass<"qtale-quantize-weights", "::mlir::ModuleOp"> {
+  let summary = "Choose the scheme of every matrix";
+  let description = [{
+    Before: %y = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<172x64xf32> -> …
+    After:  %q = qtale.quantize_rows %x : … -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
+            %y = qtale.matmul %q, %w : …, tensor<172x64xf32, #qtale.int<bits = 4, group = 32>> -> …
+
+    The recipe of each weight that only feeds matmuls and embeddings is wrapped;
+    no weight is read. Rows that feed several matmuls are quantized once. With
+    `weights=keep` nothing changes.
+
+    Ensures: caches hold `kv` elements.
+  }];
+  let options = [
+    Option<"weights", "weights", "std::string", "\"keep\"", "keep, f32, f16, bf16, int8 or int4">,
+    Option<"group", "group", "int64_t", "32", "consecutive inputs that share a scale: 32, 64 or 128">,
+    Option<"asymmetric", "asymmetric", "bool", "false", "zero points besides scales">,
+    Option<"activations", "activations", "std::string", "\"int8\"", "int8 or float, where weights are integers">,
+    Option<"kv", "kv", "std::string", "\"f32\"", "elements of caches: f32 or f16">,
+  ];
+  let statistics = [Statistic<"numWeights", "num-weights", "Weights given a scheme">];
+}
+
+def FuseEpilogues : Pass<"qtale-fuse-epilogues", "::mlir::func::FuncOp"> {
+  let summary = "Add biases and residuals where the matmul writes";
+  let description = [{
+    Before: %y = qtale.matmul %x, %w; %z = linalg.add(%y, %r)
+    After:  %z = qtale.matmul %x, %w residual(%r)
+
+    An addition of a matmul's only use folds into it: a vector broadcast over
+    the rows as its bias, a matrix as its residual.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def PackWeights : Pass<"qtale-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "Arrange weights in the order that kernels read";
+  let description = [{
+    Before: tensor<172x64xf32, #qtale.int<bits = 4, group = 32>>
+    After:  tensor<172x64xf32, #qtale.packed<<bits = 4, group = 32>>>
+
+    Only recipes and types change. Weights that anything but a matmul or an
+    embedding reads stay plain; unused weights go.
+  }];
+  let statistics = [Statistic<"numWeights", "num-weights", "Weights packed">];
+}
+
+def VerifyStage : Pass<"qtale-verify-stage", "::mlir::ModuleOp"> {
+  let summary = "Check that a stage's contract holds, and record the stage";
+  let description = [{
+    Checks docs/Pipeline.md's contract of `stage` and sets the module attribute
+    `qtale.stage`. An error names the op and what it may not be.
+  }];
+  let options = [Option<"stage", "stage", "std::string", "\"\"", "imported, quantized, packed, unrouted, kernels or llvm">];
+}
+
+#endif // QTALE_TRANSFORMS_PASSES_TD

@@ -1,0 +1,110 @@
+//===- QTaleAttributes.cpp - Schemes and storage formats ------------------===//
+//
+//   shape [N, K]  +  encoding  -->  bytes
+//
+//   a tile of 16 rows:  | values, 32 k by 32 k | scales | zero points |
+//                       each plane padded to 64 bytes
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace qtale;
+
+#include "qtale/Dialect/QTale/IR/QTaleAttrInterfaces.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "qtale/Dialect/QTale/IR/QTaleAttributes.cpp.inc"
+
+void QTaleDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "qtale/Dialect/QTale/IR/QTaleAttributes.cpp.inc"
+      >();
+}
+
+/// Planes and plain weights start at multiples of a cache line.
+static constexpr int64_t alignment = 64;
+
+static LogicalResult verifyGroup(function_ref<InFlightDiagnostic()> emitError,
+                                 StringRef what, int64_t group) {
+  if (!llvm::is_contained({32, 64, 128}, group))
+    return emitError() << what << " must be 32, 64 or 128, but is " << group;
+  return success();
+}
+
+LogicalResult IntAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              int64_t bits, int64_t group, bool asymmetric) {
+  if (bits != 4 && bits != 8) // C1
+    return emitError() << "bits must be 4 or 8, but is " << bits;
+  return verifyGroup(emitError, "group", group); // C2
+}
+
+LogicalResult IntRowsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                  int64_t pad) {
+  return verifyGroup(emitError, "pad", pad); // C1
+}
+
+LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 Attribute format) {
+  if (isa<IntAttr>(format)) // C1
+    return success();
+  if (auto type = dyn_cast<TypeAttr>(format))
+    if (isa<Float32Type, Float16Type, BFloat16Type>(type.getValue()))
+      return success();
+  return emitError() << "format must be #qtale.int, f32, f16 or bf16, but is "
+                     << format;
+}
+
+FloatType PackedAttr::getFloat() const {
+  auto type = dyn_cast<TypeAttr>(getFormat());
+  return type ? cast<FloatType>(type.getValue()) : FloatType();
+}
+
+int64_t PackedAttr::getScalesOffset(int64_t k) const {
+  IntAttr scheme = getScheme();
+  return tileRows * roundUp(k, scheme.getGroup()) * scheme.getBits() / 8;
+}
+
+int64_t PackedAttr::getZerosOffset(int64_t k) const {
+  int64_t groups = roundUp(k, getScheme().getGroup()) / getScheme().getGroup();
+  return getScalesOffset(k) + roundUp(groups * tileRows * 2, alignment);
+}
+
+int64_t PackedAttr::getTileBytes(int64_t k) const {
+  IntAttr scheme = getScheme();
+  if (!scheme)
+    return tileRows * k * getFloat().getWidth() / 8;
+  int64_t groups = roundUp(k, scheme.getGroup()) / scheme.getGroup();
+  int64_t zeros =
+      scheme.getAsymmetric() ? roundUp(groups * tileRows, alignment) : 0;
+  return getZerosOffset(k) + zeros;
+}
+
+int64_t PackedAttr::getBytes(int64_t n, int64_t k) const {
+  return roundUp(n, tileRows) / tileRows * getTileBytes(k);
+}
+
+int64_t qtale::getStorageBytes(RankedTensorType type) {
+  if (auto packed = dyn_cast_or_null<PackedAttr>(type.getEncoding()))
+    return packed.getBytes(type.getDimSize(0), type.getDimSize(1));
+  unsigned bits = type.getElementTypeBitWidth();
+  // i1 is a byte; 4-bit elements share one.
+  return bits == 1 ? type.getNumElements()
+                   : (type.getNumElements() * bits + 7) / 8;
+}
+
+MemRefType qtale::getBufferType(RankedTensorType type) {
+  Type byte = IntegerType::get(type.getContext(), 8);
+  if (auto rows = dyn_cast_or_null<IntRowsAttr>(type.getEncoding()))
+    return MemRefType::get(
+        {type.getDimSize(0), rows.getRowBytes(type.getDimSize(1))}, byte);
+  if (isa_and_nonnull<PackedAttr>(type.getEncoding()))
+    return MemRefType::get({getStorageBytes(type)}, byte);
+  return MemRefType::get(type.getShape(), type.getElementType());
+}

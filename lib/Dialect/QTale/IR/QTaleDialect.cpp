@@ -1,0 +1,69 @@
+//===- QTaleDialect.cpp - Registration and types --------------------------===//
+
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace qtale;
+
+#include "qtale/Dialect/QTale/IR/QTaleDialect.cpp.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "qtale/Dialect/QTale/IR/QTaleTypes.cpp.inc"
+
+void QTaleDialect::initialize() {
+  registerAttributes();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "qtale/Dialect/QTale/IR/QTaleTypes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "qtale/Dialect/QTale/IR/QTaleOps.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// KVCacheType: !qtale.kv_cache<4x8xf32>
+//===----------------------------------------------------------------------===//
+
+Type KVCacheType::parse(AsmParser &parser) {
+  SmallVector<int64_t> dims;
+  Type element;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseLess() ||
+      parser.parseDimensionList(dims, /*allowDynamic=*/false) ||
+      parser.parseType(element) || parser.parseGreater())
+    return {};
+  if (dims.size() != 2) {
+    parser.emitError(loc, "expected heads x head_dim x element type");
+    return {};
+  }
+  return parser.getChecked<KVCacheType>(loc, parser.getContext(), dims[0],
+                                        dims[1], element);
+}
+
+void KVCacheType::print(AsmPrinter &printer) const {
+  printer << "<" << getHeads() << "x" << getHeadDim() << "x" << getElementType()
+          << ">";
+}
+
+LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                  int64_t heads, int64_t headDim,
+                                  Type elementType) {
+  if (heads < 1 || headDim < 1)
+    return emitError() << "kv_cache needs heads and head_dim of at least 1, "
+                          "but has "
+                       << heads << " and " << headDim;
+  if (!elementType.isF32() && !elementType.isF16())
+    return emitError() << "kv_cache holds f32 or f16, but has " << elementType;
+  return success();
+}
+
+int64_t KVCacheType::getBlockBytes() const {
+  int64_t bytes = getElementType().getIntOrFloatBitWidth() / 8;
+  return 2 * getHeads() * getHeadDim() * blockSlots * bytes;
+}

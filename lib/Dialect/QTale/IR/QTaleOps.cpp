@@ -1,0 +1,223 @@
+//===- QTaleOps.cpp - Constraints of the operations -----------------------===//
+//
+// The number in a comment is the constraint's in QTaleOps.td, and that of its
+// negative test in test/Dialect/QTale.
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace qtale;
+
+#define GET_OP_CLASSES
+#include "qtale/Dialect/QTale/IR/QTaleOps.cpp.inc"
+
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+
+/// Equal, as far as both are known.
+static bool agree(int64_t a, int64_t b) {
+  return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b);
+}
+
+static bool sameRows(std::initializer_list<Value> values) {
+  int64_t rows = ShapedType::kDynamic;
+  for (Value value : values) {
+    int64_t size = typeOf(value).getDimSize(0);
+    if (!agree(rows, size))
+      return false;
+    if (!ShapedType::isDynamic(size))
+      rows = size;
+  }
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+int64_t WeightOp::getBytes() { return getStorageBytes(getTensorType()); }
+
+LogicalResult WeightOp::verify() {
+  RankedTensorType type = getTensorType();
+  if (!type.hasStaticShape()) // C1
+    return emitOpError("type must be static, but is ") << type;
+  if (type != getRecipe().getTensorType()) // C2
+    return emitOpError("is of type ")
+           << type << ", but its recipe gives " << getRecipe().getTensorType();
+  if (getOffset() && *getOffset() % 64) // C3
+    return emitOpError("offset must be a multiple of 64, but is ")
+           << *getOffset();
+  return success();
+}
+
+LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // Levels are nested modules that share the weights of the outer one.
+  WeightOp weight;
+  for (Operation *table = SymbolTable::getNearestSymbolTable(*this);
+       table && !weight;
+       table = table->getParentOp()
+                   ? SymbolTable::getNearestSymbolTable(table->getParentOp())
+                   : nullptr)
+    weight = symbols.lookupSymbolIn<WeightOp>(table, getWeightAttr());
+  if (!weight) // C1
+    return emitOpError() << getWeightAttr() << " is no qtale.weight";
+  if (weight.getTensorType() != getType()) // C2
+    return emitOpError() << getWeightAttr() << " is of type "
+                         << weight.getTensorType() << ", but the result of "
+                         << getType();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Verbs
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::verify() {
+  if (!sameRows({getIds(), getResult()}) ||
+      typeOf(getTable()).getDimSize(1) !=
+          typeOf(getResult()).getDimSize(1)) // C1
+    return emitOpError("result ")
+           << getType() << " does not fit ids " << getIds().getType()
+           << " and table " << getTable().getType();
+  return success();
+}
+
+LogicalResult QuantizeRowsOp::verify() {
+  RankedTensorType input = typeOf(getInput()), result = getType();
+  if (input.getShape() != result.getShape() || input.getEncoding() ||
+      !isa_and_nonnull<IntRowsAttr>(result.getEncoding())) // C1
+    return emitOpError("result must be ")
+           << input << " with encoding #qtale.int_rows, but is " << result;
+  return success();
+}
+
+void MatmulOp::build(OpBuilder &builder, OperationState &state, Value input,
+                     Value weight) {
+  auto type = RankedTensorType::get(
+      {typeOf(input).getDimSize(0), typeOf(weight).getDimSize(0)},
+      builder.getF32Type());
+  build(builder, state, type, input, weight, Value(), Value());
+}
+
+LogicalResult MatmulOp::verify() {
+  RankedTensorType x = typeOf(getInput()), w = typeOf(getWeight()),
+                   y = getType();
+  if (x.getDimSize(1) != w.getDimSize(1) ||
+      w.getDimSize(0) != y.getDimSize(1) ||
+      !agree(x.getDimSize(0), y.getDimSize(0))) // C1
+    return emitOpError("result ")
+           << y << " does not fit input " << x << " and weight " << w;
+  if (getBias() && typeOf(getBias()).getDimSize(0) != w.getDimSize(0)) // C2
+    return emitOpError("bias must have ")
+           << w.getDimSize(0) << " values, but is " << getBias().getType();
+  if (getResidual() && getResidual().getType() != y) // C2
+    return emitOpError("residual must be ")
+           << y << ", but is " << getResidual().getType();
+  if (auto rows = dyn_cast_or_null<IntRowsAttr>(x.getEncoding())) { // C3
+    Attribute format = w.getEncoding();
+    if (auto packed = dyn_cast_or_null<PackedAttr>(format))
+      format = packed.getFormat();
+    auto scheme = dyn_cast_or_null<IntAttr>(format);
+    if (!scheme || scheme.getGroup() != rows.getPad())
+      return emitOpError("int8 activations padded to ")
+             << rows.getPad()
+             << " need an integer weight of that group, but have " << w;
+  }
+  return success();
+}
+
+/// C1 of the norms.
+static LogicalResult verifyNorm(Operation *op, Value input, Value scale,
+                                Value bias) {
+  int64_t columns = typeOf(input).getDimSize(1);
+  for (Value vector : {scale, bias})
+    if (vector && typeOf(vector).getDimSize(0) != columns)
+      return op->emitOpError("scale and bias must have ")
+             << columns << " values, but one is " << vector.getType();
+  return success();
+}
+
+LogicalResult RMSNormOp::verify() {
+  return verifyNorm(*this, getInput(), getScale(), Value());
+}
+LogicalResult LayerNormOp::verify() {
+  return verifyNorm(*this, getInput(), getScale(), getBias());
+}
+
+LogicalResult RopeOp::verify() {
+  int64_t columns = typeOf(getInput()).getDimSize(1), heads = getHeads();
+  RankedTensorType cos = typeOf(getCos());
+  if (heads < 1 || columns % heads || cos != typeOf(getSin()) ||
+      2 * cos.getDimSize(1) > columns / heads) // C1
+    return emitOpError("tables ")
+           << cos << " and " << getSin().getType() << " do not fit " << heads
+           << " heads in " << columns << " columns";
+  if (!sameRows({getInput(), getPositions()})) // C2
+    return emitOpError("positions ")
+           << getPositions().getType() << " do not fit input "
+           << getInput().getType();
+  return success();
+}
+
+LogicalResult KVAppendOp::verify() {
+  KVCacheType cache = getCache().getType();
+  int64_t columns = cache.getHeads() * cache.getHeadDim();
+  for (Value value : {getKeys(), getValues()})
+    if (typeOf(value).getDimSize(1) != columns) // C1
+      return emitOpError("keys and values must have ")
+             << columns << " columns, but one is " << value.getType();
+  if (!sameRows({getKeys(), getValues(), getSequences(), getSlots()})) // C2
+    return emitOpError("rows, sequences and slots differ in number");
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  KVCacheType cache = getCache().getType();
+  int64_t heads = getHeads();
+  if (heads < 1 || heads % cache.getHeads() ||
+      typeOf(getQuery()).getDimSize(1) != heads * cache.getHeadDim()) // C1
+    return emitOpError("query ") << getQuery().getType() << " does not fit "
+                                 << heads << " heads over " << cache;
+  if (!sameRows({getQuery(), getSequences(), getSlots()})) // C2
+    return emitOpError("rows, sequences and slots differ in number");
+  return success();
+}
+
+LogicalResult GatherRowsOp::verify() {
+  RankedTensorType input = typeOf(getInput()), result = getType();
+  if (input.getDimSize(1) != result.getDimSize(1) ||
+      input.getElementType() != result.getElementType() ||
+      !sameRows({getRows(), getResult()})) // C1
+    return emitOpError("result ") << result << " does not fit input " << input
+                                  << " and rows " << getRows().getType();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto kernel =
+      symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, getKernelAttr());
+  if (!kernel || kernel.getNumArguments() != getNumOperands()) // C1
+    return emitOpError() << getKernelAttr() << " is no function of "
+                         << getNumOperands() << " arguments";
+  return success();
+}
+
+void LaunchOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  // Kernels write caches besides their outputs: ordered like any call.
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
+

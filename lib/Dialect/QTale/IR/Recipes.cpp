@@ -1,0 +1,214 @@
+//===- Recipes.cpp - Types and checks of weight recipes -------------------===//
+//
+//   pack(quantize(cast(transpose(source))))   each gives a static tensor type
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Diagnostics.h"
+
+using namespace mlir;
+using namespace qtale;
+
+using EmitError = function_ref<InFlightDiagnostic()>;
+
+static RankedTensorType withShape(RankedTensorType type,
+                                  ArrayRef<int64_t> shape) {
+  return RankedTensorType::get(shape, type.getElementType());
+}
+
+//===----------------------------------------------------------------------===//
+// Source
+//===----------------------------------------------------------------------===//
+
+LogicalResult SourceAttr::verify(EmitError emitError, StringAttr file,
+                                 int64_t offset, int64_t bytes,
+                                 RankedTensorType type) {
+  Type element = type.getElementType();
+  bool known =
+      isa<Float64Type, Float32Type, Float16Type, BFloat16Type>(element);
+  if (auto integer = dyn_cast<IntegerType>(element))
+    known =
+        llvm::is_contained({1u, 4u, 8u, 16u, 32u, 64u}, integer.getWidth()) &&
+        !integer.isSigned();
+  if (!type.hasStaticShape() || type.getEncoding() || !known) // C1
+    return emitError() << "source can't be of type " << type;
+  if (offset < 0 || bytes != getStorageBytes(type)) // C2
+    return emitError() << "source of type " << type << " needs "
+                       << getStorageBytes(type)
+                       << " bytes at an offset of at least 0, but has " << bytes
+                       << " at " << offset;
+  return success();
+}
+RankedTensorType SourceAttr::getTensorType() const { return getType(); }
+
+//===----------------------------------------------------------------------===//
+// Shape: transpose, reshape, slice, concat
+//===----------------------------------------------------------------------===//
+
+LogicalResult TransposeAttr::verify(EmitError emitError,
+                                    RecipeAttrInterface input,
+                                    DenseI64ArrayAttr perm) {
+  SmallVector<int64_t> sorted(perm.asArrayRef());
+  llvm::sort(sorted);
+  int64_t rank = input.getTensorType().getRank();
+  if (!llvm::equal(sorted, llvm::seq<int64_t>(0, rank))) // C1
+    return emitError() << "perm must be a permutation of " << rank
+                       << " axes, but is " << perm;
+  return success();
+}
+RankedTensorType TransposeAttr::getTensorType() const {
+  RankedTensorType type = getInput().getTensorType();
+  SmallVector<int64_t> shape;
+  for (int64_t axis : getPerm().asArrayRef())
+    shape.push_back(type.getDimSize(axis));
+  return withShape(type, shape);
+}
+
+LogicalResult ReshapeAttr::verify(EmitError emitError,
+                                  RecipeAttrInterface input,
+                                  RankedTensorType type) {
+  RankedTensorType from = input.getTensorType();
+  if (!type.hasStaticShape() ||
+      from.getNumElements() != type.getNumElements() ||
+      from.getElementType() != type.getElementType()) // C1
+    return emitError() << "can't reshape " << from << " to " << type;
+  return success();
+}
+RankedTensorType ReshapeAttr::getTensorType() const { return getType(); }
+
+LogicalResult SliceAttr::verify(EmitError emitError, RecipeAttrInterface input,
+                                int64_t axis, int64_t begin, int64_t size) {
+  RankedTensorType type = input.getTensorType();
+  if (axis < 0 || axis >= type.getRank() || begin < 0 || size < 0 ||
+      begin + size > type.getDimSize(axis)) // C1
+    return emitError() << "slice [" << begin << ", " << begin + size
+                       << ") of axis " << axis << " is not within " << type;
+  return success();
+}
+RankedTensorType SliceAttr::getTensorType() const {
+  RankedTensorType type = getInput().getTensorType();
+  SmallVector<int64_t> shape(type.getShape());
+  shape[getAxis()] = getSize();
+  return withShape(type, shape);
+}
+
+LogicalResult ConcatAttr::verify(EmitError emitError, ArrayAttr inputs,
+                                 int64_t axis) {
+  RankedTensorType first;
+  for (Attribute attribute : inputs) {
+    auto input = dyn_cast<RecipeAttrInterface>(attribute);
+    if (!input)
+      return emitError() << "concat takes recipes, but has " << attribute;
+    RankedTensorType type = input.getTensorType();
+    if (!first)
+      first = type;
+    bool same = axis >= 0 && axis < type.getRank() &&
+                type.getRank() == first.getRank() &&
+                type.getElementType() == first.getElementType();
+    for (int64_t i = 0; same && i < type.getRank(); ++i)
+      same = i == axis || type.getDimSize(i) == first.getDimSize(i);
+    if (!same) // C1
+      return emitError() << "can't concat " << first << " and " << type
+                         << " along axis " << axis;
+  }
+  if (!first)
+    return emitError() << "concat needs an input";
+  return success();
+}
+RankedTensorType ConcatAttr::getTensorType() const {
+  SmallVector<int64_t> shape;
+  RankedTensorType type;
+  for (Attribute input : getInputs()) {
+    type = cast<RecipeAttrInterface>(input).getTensorType();
+    if (shape.empty())
+      shape.assign(type.getShape().begin(), type.getShape().end());
+    else
+      shape[getAxis()] += type.getDimSize(getAxis());
+  }
+  return withShape(type, shape);
+}
+
+//===----------------------------------------------------------------------===//
+// Elements: cast, dequantize, quantize
+//===----------------------------------------------------------------------===//
+
+LogicalResult CastAttr::verify(EmitError emitError, RecipeAttrInterface input,
+                               Type elementType) {
+  Type from = input.getTensorType().getElementType();
+  if (!isa<FloatType>(from) || !isa<FloatType>(elementType)) // C1
+    return emitError() << "can't cast a weight from " << from << " to "
+                       << elementType;
+  return success();
+}
+RankedTensorType CastAttr::getTensorType() const {
+  return RankedTensorType::get(getInput().getTensorType().getShape(),
+                               getElementType());
+}
+
+LogicalResult DequantizeAttr::verify(EmitError emitError,
+                                     RecipeAttrInterface input,
+                                     RecipeAttrInterface scale,
+                                     RecipeAttrInterface zero, int64_t axis,
+                                     int64_t block) {
+  RankedTensorType in = input.getTensorType(), sc = scale.getTensorType();
+  if (!isa<IntegerType>(in.getElementType()) ||
+      !isa<FloatType>(sc.getElementType()) ||
+      (zero &&
+       (zero.getTensorType().getShape() != sc.getShape() ||
+        zero.getTensorType().getElementType() != in.getElementType()))) // C1
+    return emitError() << "can't dequantize " << in << " with scales " << sc
+                       << (zero ? " and these zero points" : "");
+  bool perTensor = sc.getNumElements() == 1 && sc.getRank() <= 1;
+  bool ranged = axis >= 0 && axis < in.getRank() && block >= 0;
+  bool perAxis = ranged && block == 0 && sc.getRank() == 1 &&
+                 sc.getDimSize(0) == in.getDimSize(axis);
+  bool blocked = ranged && block > 0 && sc.getRank() == in.getRank();
+  for (int64_t i = 0; blocked && i < in.getRank(); ++i)
+    blocked = sc.getDimSize(i) ==
+              (i == axis ? roundUp(in.getDimSize(i), block) / block
+                         : in.getDimSize(i));
+  if (!perTensor && !perAxis && !blocked) // C2
+    return emitError() << "scales " << sc
+                       << " fit neither the tensor, nor axis " << axis
+                       << ", nor blocks of " << block << " of " << in;
+  return success();
+}
+RankedTensorType DequantizeAttr::getTensorType() const {
+  return RankedTensorType::get(getInput().getTensorType().getShape(),
+                               getScale().getTensorType().getElementType());
+}
+
+LogicalResult QuantizeAttr::verify(EmitError emitError,
+                                   RecipeAttrInterface input, IntAttr scheme) {
+  RankedTensorType type = input.getTensorType();
+  if (type.getRank() != 2 || !isa<FloatType>(type.getElementType())) // C1
+    return emitError() << "only a matrix of floats is quantized, not " << type;
+  return success();
+}
+RankedTensorType QuantizeAttr::getTensorType() const {
+  return RankedTensorType::get(getInput().getTensorType().getShape(),
+                               Float32Type::get(getContext()), getScheme());
+}
+
+LogicalResult PackAttr::verify(EmitError emitError, RecipeAttrInterface input) {
+  RankedTensorType type = input.getTensorType();
+  bool ok =
+      type.getRank() == 2 &&
+      (isa_and_nonnull<IntAttr>(type.getEncoding()) ||
+       (!type.getEncoding() &&
+        isa<Float32Type, Float16Type, BFloat16Type>(type.getElementType())));
+  if (!ok) // C1
+    return emitError() << "can't pack " << type;
+  return success();
+}
+RankedTensorType PackAttr::getTensorType() const {
+  RankedTensorType type = getInput().getTensorType();
+  Attribute format = type.getEncoding();
+  if (!format)
+    format = TypeAttr::get(type.getElementType());
+  return RankedTensorType::get(type.getShape(), type.getElementType(),
+                               PackedAttr::get(getContext(), format));
+}

@@ -1,0 +1,26 @@
+//===- MatrixWeights.h - Weights whose format passes may choose -----------===//
+
+#ifndef QTALE_LIB_TRANSFORMS_MATRIXWEIGHTS_H
+#define QTALE_LIB_TRANSFORMS_MATRIXWEIGHTS_H
+
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace qtale {
+
+/// A weight that only matmuls (as weight) and embeddings (as table) read.
+struct MatrixWeight {
+  WeightOp weight;
+  llvm::SmallVector<ParamOp> params;
+};
+
+/// In the module's order.
+llvm::SmallVector<MatrixWeight> getMatrixWeights(mlir::ModuleOp module);
+
+/// Gives the weight another recipe, and with it another type, everywhere.
+void setRecipe(MatrixWeight &weight, RecipeAttrInterface recipe);
+
+} // namespace qtale
+
+#endif // QTALE_LIB_TRANSFORMS_MATRIXWEIGHTS_H

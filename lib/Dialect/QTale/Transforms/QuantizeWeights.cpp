@@ -1,0 +1,114 @@
+//===- QuantizeWeights.cpp - Choose the scheme of every matrix ------------===//
+//
+//   recipe                       -->  quantize(recipe, int4/32)
+//   matmul %x, %w                -->  matmul (quantize_rows %x), %w
+//   !qtale.kv_cache<4x8xf32>     -->  !qtale.kv_cache<4x8xf16>
+//
+//===----------------------------------------------------------------------===//
+
+#include "MatrixWeights.h"
+#include "qtale/Dialect/QTale/Transforms/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace qtale;
+
+namespace qtale {
+#define GEN_PASS_DEF_QUANTIZEWEIGHTS
+#include "qtale/Dialect/QTale/Transforms/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    if (failed(checkOptions()))
+      return signalPassFailure();
+    if (weights != "keep")
+      for (MatrixWeight &weight : getMatrixWeights(getOperation())) {
+        setRecipe(weight, wrap(weight.weight.getRecipe()));
+        ++numWeights;
+      }
+    if (activations == "int8")
+      getOperation().walk([](func::FuncOp func) { quantizeRows(func); });
+    if (kv == "f16")
+      getOperation().walk([](func::FuncOp func) { storeAsF16(func); });
+  }
+
+  LogicalResult checkOptions() {
+    ModuleOp module = getOperation();
+    if (!llvm::is_contained({"keep", "f32", "f16", "bf16", "int8", "int4"},
+                            weights.getValue()))
+      return module.emitError("weights must be keep, f32, f16, bf16, int8 or "
+                              "int4, but is ")
+             << weights;
+    if (!llvm::is_contained({32, 64, 128}, group.getValue()))
+      return module.emitError("group must be 32, 64 or 128, but is ") << group;
+    if (activations != "int8" && activations != "float")
+      return module.emitError("activations must be int8 or float, but is ")
+             << activations;
+    if (kv != "f32" && kv != "f16")
+      return module.emitError("kv must be f32 or f16, but is ") << kv;
+    return success();
+  }
+
+  /// The recipe with the chosen format on top.
+  RecipeAttrInterface wrap(RecipeAttrInterface recipe) {
+    MLIRContext *context = &getContext();
+    int64_t bits = llvm::StringSwitch<int64_t>(weights)
+                       .Case("int4", 4)
+                       .Case("int8", 8)
+                       .Default(0);
+    if (bits)
+      return QuantizeAttr::get(context, recipe,
+                               IntAttr::get(context, bits, group, asymmetric));
+    Type type = llvm::StringSwitch<Type>(weights)
+                    .Case("f32", Float32Type::get(context))
+                    .Case("f16", Float16Type::get(context))
+                    .Case("bf16", BFloat16Type::get(context));
+    if (recipe.getTensorType().getElementType() == type)
+      return recipe;
+    return CastAttr::get(context, recipe, type);
+  }
+
+  /// Activations of integer matmuls become int8, each matrix once.
+  static void quantizeRows(func::FuncOp func) {
+    DenseMap<std::pair<Value, int64_t>, Value> quantized;
+    func.walk([&](MatmulOp matmul) {
+      auto scheme =
+          dyn_cast_or_null<IntAttr>(matmul.getWeight().getType().getEncoding());
+      RankedTensorType type = matmul.getInput().getType();
+      if (!scheme || type.getEncoding())
+        return;
+      Value input = matmul.getInput();
+      Value &rows = quantized[{input, scheme.getGroup()}];
+      if (!rows) {
+        OpBuilder builder(matmul.getContext());
+        builder.setInsertionPointAfterValue(input);
+        auto rowsType = RankedTensorType::get(
+            type.getShape(), type.getElementType(),
+            IntRowsAttr::get(matmul.getContext(), scheme.getGroup()));
+        rows =
+            QuantizeRowsOp::create(builder, matmul.getLoc(), rowsType, input);
+      }
+      matmul.getInputMutable().assign(rows);
+    });
+  }
+
+  static void storeAsF16(func::FuncOp func) {
+    if (func.isExternal())
+      return;
+    for (BlockArgument argument : func.getArguments())
+      if (auto type = dyn_cast<KVCacheType>(argument.getType()))
+        argument.setType(KVCacheType::get(func.getContext(), type.getHeads(),
+                                          type.getHeadDim(),
+                                          Float16Type::get(func.getContext())));
+    func.setFunctionType(FunctionType::get(func.getContext(),
+                                           func.getBody().getArgumentTypes(),
+                                           func.getResultTypes()));
+  }
+};
+} // namespace
