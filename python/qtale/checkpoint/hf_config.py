@@ -8,6 +8,7 @@ else        refused: it might change the mathematics
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from qtale.checkpoint.model import LlamaConfig, Rotary
@@ -170,7 +171,11 @@ class _Reader:
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 < value < math.inf
+        ):
             raise UserError(f"{self.path}: {key} must be a positive number, but is {value!r}")
         return float(value)
 

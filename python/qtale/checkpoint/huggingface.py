@@ -57,7 +57,7 @@ def read_json(path: Path) -> dict:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path}: should hold a JSON object")
@@ -112,6 +112,11 @@ def _select(
     folder: Path, config: LlamaConfig, tensors: dict[str, StoredTensor]
 ) -> dict[str, StoredTensor]:
     """The tensors of the model, checked; one that nothing would use is refused."""
+    if config.num_layers > len(tensors):
+        raise UserError(
+            f"{folder}: config.json asks for {config.num_layers} layers, but the files hold only "
+            f"{len(tensors)} tensors"
+        )
     selected = {}
     for name, shape in config.shapes().items():
         tensor = tensors.pop(name, None)

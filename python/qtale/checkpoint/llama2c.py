@@ -40,6 +40,7 @@ def open_llama2c(path: Path) -> Checkpoint:
         or dim % heads
         or (dim // heads) % 2
         or heads % kv_heads
+        or layers > size // dim
     ):
         raise UserError(
             f"{path}: not a llama2.c checkpoint (its header says dim {dim}, hidden_dim {hidden}, "

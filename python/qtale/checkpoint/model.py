@@ -11,6 +11,7 @@ from. They are read with `pread`, not mapped: mapped pages count as the process'
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,9 +66,9 @@ class StoredTensor:
                 done += got
         return np.frombuffer(buffer, NUMPY_TYPES[self.dtype]).reshape(end - begin, *self.shape[1:])
 
-    def tiles(self, limit: int = TILE_BYTES):
-        """Yields (first row, rows) pieces of at most `limit` bytes (one row at least)."""
-        step = max(1, limit // max(1, self.row_bytes))
+    def tiles(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (first row, rows) pieces of at most TILE_BYTES (one row at least)."""
+        step = max(1, TILE_BYTES // max(1, self.row_bytes))
         for begin in range(0, self.shape[0], step):
             yield begin, self.rows(begin, min(begin + step, self.shape[0]))
 

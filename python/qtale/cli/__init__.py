@@ -60,6 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader has had enough (`| head`). Nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"qtale: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
     except MemoryError:
         print("qtale: error: out of memory", file=sys.stderr)
         return 1

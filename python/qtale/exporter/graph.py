@@ -29,7 +29,7 @@ OPSET = 23
 IR_VERSION = 11
 DOMAIN = "ai.qtale"
 #: Rows of a rotary table that are computed at once.
-_TABLE_ROWS = 16384
+TABLE_ROWS = 16384
 
 
 def load_function(name: str) -> onnx.FunctionProto:
@@ -90,8 +90,8 @@ class _Builder:
         for name, wave in (("cos_cache", np.cos), ("sin_cache", np.sin)):
 
             def tiles(wave=wave) -> Iterator[tuple[int, np.ndarray]]:
-                for begin in range(0, context, _TABLE_ROWS):
-                    position = np.arange(begin, min(begin + _TABLE_ROWS, context))
+                for begin in range(0, context, TABLE_ROWS):
+                    position = np.arange(begin, min(begin + TABLE_ROWS, context))
                     yield begin, wave(np.outer(position, frequencies)).astype(np.float32)
 
             self.initializers.append(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -35,6 +36,8 @@ class OutputFiles:
 
     def path(self, name: str) -> Path:
         """Where to write the file that will be `name`."""
+        if (self.folder / name).is_dir():
+            raise UserError(f"{self.folder / name}: is a folder; choose another name")
         self._files[name] = self.folder / f".{name}.partial-{os.getpid()}"
         return self._files[name]
 
@@ -68,7 +71,8 @@ class OutputFiles:
 
     def _discard(self) -> None:
         for path in self._files.values():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         for folder in reversed(self._made):
             try:
                 folder.rmdir()
