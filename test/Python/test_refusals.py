@@ -152,9 +152,9 @@ def test_llama2c_tokenizer(stories: Path, tmp_path: Path):
     whole = (stories / "tok512.bin").read_bytes()
     path = tmp_path / "tok.bin"
     for content, message in (
-        (b"", "has 0 pieces"),
+        (b"", "ends after 0 of"),
         (whole[:-1], "damaged at piece 511"),
-        (whole[:2000], "pieces, but the checkpoint's vocabulary has 512"),
+        (whole[: 4 + 8 + len(b"<unk>")], "ends after 1 of the checkpoint's 512 pieces"),
         (whole + whole[4:100], "more pieces"),
         (whole.replace(b"<0x41>", b"<0x42>"), "should be <0x41>"),
         (whole.replace(b"<unk>", b"\xff\xfe\xfd\xfc\xfb"), "not UTF-8"),
@@ -195,8 +195,9 @@ def test_file_size_limit(folder: Path, tmp_path: Path):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("qtale: error: ")
+    assert "qtale: error: " in done.stderr
     assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -171,11 +171,8 @@ class _Reader:
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self._value(key, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not 0 < value < math.inf
-        ):
+        numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not numeric or not 0 < value < math.inf:
             raise UserError(f"{self.path}: {key} must be a positive number, but is {value!r}")
         return float(value)
 

@@ -109,7 +109,7 @@ def _read(path: Path, vocab_size: int) -> tuple[list[str], list[float]]:
     for index in range(vocab_size):
         if at + 8 > len(data):
             raise UserError(
-                f"{path}: has {index} pieces, but the checkpoint's vocabulary has {vocab_size}; "
+                f"{path}: ends after {index} of the checkpoint's {vocab_size} pieces; "
                 "give the tokenizer of this checkpoint with --tokenizer"
             )
         score, length = struct.unpack_from("<fi", data, at)
