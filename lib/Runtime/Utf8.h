@@ -1,0 +1,73 @@
+//===- Utf8.h - Where the characters of a byte string end -----------------===//
+//
+//   61        c3 a9       f0 9f 98 80        ff          e2 82
+//   1 byte    2 bytes     4 bytes            invalid     incomplete at the end
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QTALE_LIB_RUNTIME_UTF8_H
+#define QTALE_LIB_RUNTIME_UTF8_H
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace qtale::rt {
+
+constexpr int kInvalid = 0;
+constexpr int kIncomplete = -1;
+
+/// Bytes of the character at the begin of `text`: 1 to 4; kInvalid where no
+/// character begins so (overlong forms, surrogates and numbers above 10FFFF
+/// are none); kIncomplete where more bytes could make one.
+inline int characterLength(std::string_view text) {
+  if (text.empty())
+    return kIncomplete;
+  uint8_t lead = static_cast<uint8_t>(text[0]);
+  if (lead < 0x80)
+    return 1;
+  if (lead < 0xc2 || lead > 0xf4)
+    return kInvalid;
+  int length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  // Four leads narrow their first follower (Unicode, table 3-7).
+  uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  for (int i = 1; i < length; ++i) {
+    if (static_cast<size_t>(i) == text.size())
+      return kIncomplete;
+    uint8_t byte = static_cast<uint8_t>(text[i]);
+    if (byte < low || byte > high)
+      return kInvalid;
+    low = 0x80;
+    high = 0xbf;
+  }
+  return length;
+}
+
+/// Bytes of the white space (Unicode's White_Space) at the begin of `text`;
+/// 0 where there is none.
+inline size_t spaceLength(std::string_view text) {
+  auto starts = [&](std::string_view prefix) {
+    return text.substr(0, prefix.size()) == prefix;
+  };
+  if (text.empty())
+    return 0;
+  if (text[0] == ' ' || (text[0] >= '\t' && text[0] <= '\r'))
+    return 1;
+  if (starts("\xc2\x85") || starts("\xc2\xa0"))
+    return 2;
+  if (text.size() < 3)
+    return 0;
+  uint8_t last = static_cast<uint8_t>(text[2]);
+  if (starts("\xe2\x80") && ((last >= 0x80 && last <= 0x8a) || last == 0xa8 ||
+                             last == 0xa9 || last == 0xaf))
+    return 3;
+  return starts("\xe1\x9a\x80") || starts("\xe2\x81\x9f") ||
+                 starts("\xe3\x80\x80")
+             ? 3
+             : 0;
+}
+
+} // namespace qtale::rt
+
+#endif // QTALE_LIB_RUNTIME_UTF8_H

@@ -1,0 +1,94 @@
+//===- Tokenizer.cpp - tokenizer.json as flat tables ----------------------===//
+//
+//   { "model": …, "normalizer": …, "pre_tokenizer": …, "added_tokens": …,
+//     "post_processor": …, "decoder": … }
+//
+// A key at a time; each either is understood to the last detail or refused by
+// name, since a tokenizer that is almost right makes a model quietly worse.
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Target/Tokenizer.h"
+#include "TokenizerDescription.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace llvm;
+using namespace qtale;
+
+Error TokenizerReader::error(const Twine &message) const {
+  return createStringError(inconvertibleErrorCode(), path + ": " + message);
+}
+
+Error TokenizerReader::unsupported(StringRef key, const Twine &value,
+                                   StringRef supported) const {
+  return error("\"" + key + "\" is " + value + ", but qtale supports " +
+               supported + "; a model can be compiled without a tokenizer");
+}
+
+Error TokenizerReader::onlyKeys(StringRef key, const json::Object &object,
+                                ArrayRef<StringRef> known) const {
+  for (const auto &[name, value] : object)
+    if (!is_contained(known, StringRef(name)))
+      return error("\"" + key + "\" has the key \"" + StringRef(name) +
+                   "\", which qtale does not know");
+  return Error::success();
+}
+
+Expected<bool> TokenizerReader::flag(StringRef key, const json::Object &object,
+                                     StringRef name, bool fallback) const {
+  const json::Value *value = object.get(name);
+  if (!value || value->kind() == json::Value::Null)
+    return fallback;
+  if (auto boolean = value->getAsBoolean())
+    return *boolean;
+  return error("\"" + key + "." + name + "\" must be true or false");
+}
+
+Expected<std::string> TokenizerReader::string(StringRef key,
+                                              const json::Object &object,
+                                              StringRef name) const {
+  if (auto value = object.getString(name))
+    return value->str();
+  return error("\"" + key + "." + name + "\" must be a string");
+}
+
+static Error readAll(TokenizerReader &reader, const json::Object &root) {
+  if (Error error = reader.onlyKeys(
+          "tokenizer", root,
+          {"version", "truncation", "padding", "added_tokens", "normalizer",
+           "pre_tokenizer", "post_processor", "decoder", "model"}))
+    return error;
+  const json::Object *model = root.getObject("model");
+  if (!model)
+    return reader.error("there is no object \"model\"; is this a "
+                        "tokenizer.json of Hugging Face tokenizers?");
+  if (Error error = reader.readModel(*model))
+    return error;
+  if (Error error = reader.readNormalizer(root.get("normalizer")))
+    return error;
+  if (Error error = reader.readPreTokenizer(root.get("pre_tokenizer")))
+    return error;
+  // Added tokens may be matched in normalized text, so they need the steps.
+  if (Error error = reader.readAddedTokens(root.get("added_tokens")))
+    return error;
+  if (Error error = reader.readPostProcessor(root.get("post_processor")))
+    return error;
+  return reader.readDecoder(root.get("decoder"));
+}
+
+Expected<std::vector<uint8_t>> qtale::buildTokenizerTables(StringRef path) {
+  TokenizerDescription description;
+  TokenizerReader reader{path, description};
+  auto buffer = MemoryBuffer::getFile(path);
+  if (!buffer)
+    return reader.error(buffer.getError().message());
+  Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
+  if (!parsed)
+    return reader.error("not JSON: " + toString(parsed.takeError()));
+  const json::Object *root = parsed->getAsObject();
+  if (!root)
+    return reader.error("must be a JSON object");
+  if (Error error = readAll(reader, *root))
+    return error;
+  return writeTables(description);
+}
