@@ -75,7 +75,7 @@ CASES = {
     ),
     "added token with another id": (
         lambda t: t["added_tokens"].append(token(300, "x")),
-        '"x" has the id 300, but "model.vocab" gives it
+        '"x" has the id 300, but "model.vocab" gives it',
     ),
     "same id twice": (setting("model", "vocab", "twice", to=300), "have the same id 300"),
     "negative id": (setting("model", "vocab", "less", to=-1), 'the id of "less"'),
