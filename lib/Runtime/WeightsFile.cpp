@@ -90,11 +90,12 @@ int32_t WeightsFile::open(const qtale_module &module,
     }
   }
   header = module.weights_header;
+  headerHash = module.header_hash;
   if (int32_t code = checkSize(module.weights_bytes, error))
     return code;
   if (int32_t code = map(error))
     return code;
-  return checkHeader(module, error);
+  return checkHeader(bytes, error);
 }
 
 int32_t WeightsFile::openFile(qtale_error *error) {
@@ -171,40 +172,46 @@ int32_t WeightsFile::map(qtale_error *error) {
   return QTALE_OK;
 }
 
-int32_t WeightsFile::checkHeader(const qtale_module &module,
+int32_t WeightsFile::checkHeader(const uint8_t *start,
                                  qtale_error *error) const {
-  uint64_t claimed = loadLittleEndian(bytes);
+  uint64_t claimed = loadLittleEndian(start);
   if (claimed != header - 8)
     return fail(error, QTALE_CORRUPT,
                 "%s: the header has %llu bytes, this artifact's has %llu; %s",
                 path.c_str(), (unsigned long long)claimed,
                 (unsigned long long)(header - 8), remedy);
   Sha256 hash;
-  hash.update(bytes, header);
+  hash.update(start, header);
   Sha256::Digest found = hash.finish();
-  if (memcmp(found.data(), module.header_hash, found.size()))
+  if (memcmp(found.data(), headerHash, found.size()))
     return fail(error, QTALE_CORRUPT,
                 "%s: the header's SHA-256 is %s, this artifact's is %s; %s",
                 path.c_str(), hexDigits(found.data()).c_str(),
-                hexDigits(module.header_hash).c_str(), remedy);
+                hexDigits(headerHash).c_str(), remedy);
   return QTALE_OK;
+}
+
+int32_t WeightsFile::read(uint64_t at, void *buffer, uint64_t count,
+                          qtale_error *error) const {
+  if (readAt(fd, buffer, count, offset + at))
+    return QTALE_OK;
+  if (errno)
+    return fail(error, QTALE_IO, "%s: can't read: %s", path.c_str(),
+                strerror(errno));
+  return fail(error, QTALE_CORRUPT,
+              "%s: the file was cut since it was opened; %s", path.c_str(),
+              remedy);
 }
 
 int32_t WeightsFile::hashRange(uint64_t begin, uint64_t end,
                                std::string &digits, qtale_error *error) const {
-  // Read, not mapped: a file cut short since is then an error, not a signal,
-  // and the pages do not count as this process's.
   constexpr uint64_t piece = 1 << 20;
   auto buffer = std::make_unique<uint8_t[]>(piece);
   Sha256 hash;
   for (uint64_t at = begin; at < end; at += piece) {
     uint64_t count = std::min(piece, end - at);
-    if (!readAt(fd, buffer.get(), count, offset + header + at))
-      return errno ? fail(error, QTALE_IO, "%s: %s", path.c_str(),
-                          strerror(errno))
-                   : fail(error, QTALE_CORRUPT,
-                          "%s: the file was cut while it was read; %s",
-                          path.c_str(), remedy);
+    if (int32_t code = read(header + at, buffer.get(), count, error))
+      return code;
     hash.update(buffer.get(), count);
   }
   digits = hexDigits(hash.finish().data());
@@ -212,9 +219,19 @@ int32_t WeightsFile::hashRange(uint64_t begin, uint64_t end,
 }
 
 int32_t WeightsFile::verify(qtale_error *error) const {
+  if (fd < 0)
+    return QTALE_OK; // a model without weights
+  // Read, not mapped: a file cut short since is then an error, not a signal,
+  // and its pages do not count as this process's.
+  auto start = std::make_unique<uint8_t[]>(header);
+  if (int32_t code = read(0, start.get(), header, error))
+    return code;
+  if (int32_t code = checkHeader(start.get(), error))
+    return code;
   SafetensorsHeader contents;
   size_t position = 0;
-  std::string_view json(reinterpret_cast<const char *>(bytes) + 8, header - 8);
+  std::string_view json(reinterpret_cast<const char *>(start.get()) + 8,
+                        header - 8);
   if (const char *problem = parseSafetensorsHeader(json, contents, position))
     return fail(error, QTALE_CORRUPT, "%s: byte %zu of the header: %s; %s",
                 path.c_str(), position, problem, remedy);

@@ -35,7 +35,9 @@ private:
   int32_t findBundle(qtale_error *error);
   int32_t checkSize(uint64_t expected, qtale_error *error) const;
   int32_t map(qtale_error *error);
-  int32_t checkHeader(const qtale_module &module, qtale_error *error) const;
+  int32_t checkHeader(const uint8_t *start, qtale_error *error) const;
+  int32_t read(uint64_t at, void *buffer, uint64_t count,
+               qtale_error *error) const;
   int32_t hashRange(uint64_t begin, uint64_t end, std::string &digits,
                     qtale_error *error) const;
 
@@ -43,7 +45,8 @@ private:
   int fd = -1;
   uint64_t offset = 0; // of the weights in the file
   uint64_t length = 0;
-  uint64_t header = 0; // bytes before the data section
+  uint64_t header = 0;                 // bytes before the data section
+  const uint8_t *headerHash = nullptr; // what they should hash to
   bool bundled = false;
   void *mapping = nullptr;
   uint64_t mappedBytes = 0;

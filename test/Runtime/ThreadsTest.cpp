@@ -1,0 +1,125 @@
+//===- ThreadsTest.cpp - Pools, teams, barriers ---------------------------===//
+
+#include "Fixtures.h"
+#include "Pool.h"
+#include "Team.h"
+
+#include <atomic>
+
+using namespace qtale::rt;
+
+namespace {
+
+constexpr int64_t rounds = 300, chunks = 37;
+
+/// What the entry below writes; `taken` has a count per round and chunk.
+struct Board {
+  std::vector<std::atomic<int>> taken =
+      std::vector<std::atomic<int>>(rounds * chunks);
+  std::vector<int> plain = std::vector<int>(chunks); // no atomics: barriers do
+  std::atomic<int> torn{0};
+};
+
+} // namespace
+
+/// Each round: every chunk once, then every thread reads what all wrote.
+static int32_t takeChunks(qtale_context *context, void *const *args) {
+  Board &board = *static_cast<Board *>(args[0]);
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (int64_t i; (i = qtale_rt_next_chunk(context)) < chunks;) {
+      board.taken[round * chunks + i]++;
+      board.plain[i] = round;
+    }
+    qtale_rt_barrier(context);
+    for (int value : board.plain)
+      board.torn += value != round;
+    qtale_rt_barrier(context);
+  }
+  return context->thread == context->threads ? QTALE_IO : QTALE_LIMIT;
+}
+
+static void expectEachChunkOnce(const qtale_pool &pool, bool spins) {
+  Board board;
+  void *args[] = {&board};
+  Team team(pool, spins);
+  for (int repeat = 1; repeat <= 3; ++repeat) {
+    EXPECT_EQ(team.execute(takeChunks, qtale_context(), args), QTALE_LIMIT);
+    for (std::atomic<int> &count : board.taken)
+      ASSERT_EQ(count, repeat);
+    EXPECT_EQ(board.torn, 0);
+  }
+}
+
+TEST(Team, EveryChunkOnceOnAnyNumberOfThreads) {
+  for (int64_t threads : {1, 2, 3, 8, 33}) {
+    std::unique_ptr<Pool> pool;
+    ASSERT_EQ(Pool::create(threads, pool, nullptr), QTALE_OK);
+    expectEachChunkOnce(*pool, /*spins=*/false);
+    expectEachChunkOnce(*pool, /*spins=*/true);
+  }
+}
+
+TEST(Team, RunsOnTheHostsPool) {
+  qtale_pool pool = {nullptr, 4,
+                     [](void *, void (*task)(void *, int64_t), void *argument) {
+                       std::vector<std::thread> threads;
+                       for (int64_t i = 0; i < 4; ++i)
+                         threads.emplace_back(task, argument, i);
+                       for (std::thread &thread : threads)
+                         thread.join();
+                     }};
+  expectEachChunkOnce(pool, /*spins=*/false);
+}
+
+TEST(Pool, CallersFromManyThreadsTakeTurns) {
+  std::unique_ptr<Pool> pool;
+  ASSERT_EQ(Pool::create(3, pool, nullptr), QTALE_OK);
+  struct Counts {
+    std::atomic<int> inside{0}, calls{0}, crowded{0};
+  } counts;
+  auto call = [&] {
+    for (int i = 0; i < 500; ++i)
+      pool->run(
+          pool->state,
+          [](void *argument, int64_t) {
+            Counts &counts = *static_cast<Counts *>(argument);
+            counts.crowded += ++counts.inside > 3;
+            counts.calls++;
+            counts.inside--;
+          },
+          &counts);
+  };
+  std::thread a(call), b(call);
+  a.join(), b.join();
+  EXPECT_EQ(counts.calls, 2 * 500 * 3);
+  EXPECT_EQ(counts.crowded, 0);
+}
+
+TEST(Pool, SleepingThreadsWakeForWorkAndForTheEnd) {
+  std::unique_ptr<Pool> pool;
+  ASSERT_EQ(Pool::create(4, pool, nullptr), QTALE_OK);
+  std::atomic<int> calls{0};
+  for (int i = 0; i < 20; ++i) {
+    usleep(1000); // far longer than threads spin
+    pool->run(
+        pool->state,
+        [](void *argument, int64_t) {
+          ++*static_cast<std::atomic<int> *>(argument);
+        },
+        &calls);
+  }
+  EXPECT_EQ(calls, 80);
+  usleep(1000);
+}
+
+TEST(Pool, RefusesOddNumbersOfThreads) {
+  const qtale_api *api = qtale_get_api(QTALE_API_VERSION);
+  qtale_pool *pool;
+  EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "-1 threads",
+               api->pool_create(-1, &pool, &error));
+  EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "5000 threads",
+               api->pool_create(5000, &pool, &error));
+  ASSERT_EQ(api->pool_create(0, &pool, nullptr), QTALE_OK);
+  EXPECT_EQ(pool->threads, availableCores());
+  api->pool_destroy(pool);
+}
