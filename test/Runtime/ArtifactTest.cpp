@@ -109,6 +109,22 @@ TEST_F(Artifact, ThrowsAndCatchesWithinItself) {
   api->model_close(model);
 }
 
+// Its static objects must be gone before its code is.
+TEST_F(Artifact, UnloadsBeforeTheProcessEnds) {
+  writeFile(folder / "fake.safetensors", fakeWeights());
+  auto loadAndLeave = [&] {
+    const qtale_api *api = load(folder / "m.so");
+    if (api)
+      expectWorks(api);
+    while (!handles.empty()) {
+      dlclose(handles.back());
+      handles.pop_back();
+    }
+    exit(HasFailure());
+  };
+  EXPECT_EXIT(loadAndLeave(), testing::ExitedWithCode(0), "");
+}
+
 TEST_F(Artifact, SpeaksOneVersionAndShowsOneSymbol) {
   load(folder / "m.so");
   ASSERT_EQ(handles.size(), 1u);
