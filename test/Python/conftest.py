@@ -1,20 +1,49 @@
-"""What the tests share: the trained model of the repository, and its exported ONNX."""
+"""What the tests share: models, exported models, artifacts."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import qtale
+from qtale.compiler import find_tool
 from qtale.exporter import export
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def build(source: str | Path, output: Path, *options: str) -> Path:
+    """Compiles a C file."""
+    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("clang-22")
+    if compiler is None:
+        pytest.skip("no C compiler was found")
+    subprocess.run([compiler, f"-I{ROOT / 'include'}", *options, "-o", output, source], check=True)
+    return output
+
+
+@pytest.fixture(scope="session")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact written by hand: fake_model.c."""
+    output = tmp_path_factory.mktemp("fake") / "fake.so"
+    return build(ROOT / "test/Python/fake_model.c", output, "-shared", "-fPIC")
+
+
+@pytest.fixture(scope="session")
+def compiler() -> None:
+    """For tests of compiled models: the compiler, or a skip that says why."""
+    try:
+        find_tool("qtale-compile")
+    except qtale.Error:
+        pytest.skip("qtale-compile is not built")
 
 
 @pytest.fixture(scope="session")
 def stories() -> Path:
     """The folder of the trained stories260K model (llama2.c format)."""
-    return MODELS / "stories260K"
+    return ROOT / "test/models/stories260K"
 
 
 @pytest.fixture(scope="session")

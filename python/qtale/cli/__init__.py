@@ -15,16 +15,16 @@ import os
 import sys
 
 import qtale
-from qtale.cli import export_command
-from qtale.errors import UsageError, UserError
-
-_COMMANDS = (export_command,)
+from qtale.cli import eval_command, export_command, tool_commands
+from qtale.errors import Error, UsageError, UserError
 
 _EPILOG = """\
 From a checkpoint to text:
   qtale export stories260K.bin -o stories/model.onnx
   qtale compile stories/model.onnx -o stories.so
   qtale generate stories.so --prompt "Once upon a time" --steps 200
+
+`qtale COMMAND --help` explains a command and its options.
 """
 
 
@@ -37,20 +37,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qtale {qtale.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.register(commands)
+    for module in (export_command, tool_commands, eval_command):
+        module.register(commands)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; every user's error becomes one message."""
-    parsed = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return parsed.run(parsed) or 0
+        if arguments and arguments[0] in tool_commands.TOOLS:
+            return tool_commands.execute(arguments[0], arguments[1:])
+        parsed = _parser().parse_args(arguments)
+        parsed.run(parsed)
+        sys.stdout.flush()
+        return 0
     except UsageError as error:
         print(f"qtale: {error}", file=sys.stderr)
         return 2
-    except (UserError, qtale.Error) as error:
+    except (UserError, Error) as error:
         print(f"qtale: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
