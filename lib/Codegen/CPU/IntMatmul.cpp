@@ -1,0 +1,216 @@
+//===- IntMatmul.cpp - Matmul with integer weights ------------------------===//
+//
+//   a block of 32 k:   dot = sum q * x        (int32, exact)
+//                      sum += (dot - zero * sum(x)) * (scale_w * scale_x)
+//
+// The zero point leaves the inner product: sum(x) of each block comes with the
+// activations. With float activations weights become f32 in registers.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace qtale;
+
+namespace {
+
+constexpr int64_t blockK = IntRowsAttr::block;
+constexpr int64_t vectorBytes = 4 * lanes; // a register of weights: 4 k a lane
+
+/// Reads a packed integer matrix.
+struct Reader {
+  KernelBuilder &b;
+  Value weight;
+  Matrix matrix;
+  IntAttr scheme = matrix.packed.getScheme();
+
+  bool nibbles() const { return scheme.getBits() == 4; }
+  int64_t blockBytes() const { return blockK * lanes * scheme.getBits() / 8; }
+
+  /// Bytes of the block, as they lie: 4 vectors, or 8.
+  SmallVector<Value> raw(Value tile, Value block) {
+    SmallVector<Value> vectors;
+    Value at = b.add(tile, b.mul(block, blockBytes()));
+    for (int64_t i = 0; i < blockBytes(); i += vectorBytes)
+      vectors.push_back(b.load(weight, b.add(at, i), vectorBytes));
+    return vectors;
+  }
+  Value group(Value block) { return b.div(block, scheme.getGroup() / blockK); }
+  Value scales(Value tile, Value block) {
+    Value at = b.add(b.mul(group(block), 2 * lanes),
+                     matrix.packed.getScalesOffset(matrix.k));
+    return b.toF32(b.loadAs(b.getF16Type(), lanes, weight, b.add(tile, at)));
+  }
+  /// Zero points as i32.
+  Value zeros(Value tile, Value block) {
+    if (!scheme.getAsymmetric())
+      return b.splat(b.i32(1 << (scheme.getBits() - 1)));
+    Value at = b.add(b.mul(group(block), lanes),
+                     matrix.packed.getZerosOffset(matrix.k));
+    return arith::ExtUIOp::create(b, b.i32x(), b.load(weight, b.add(tile, at)));
+  }
+};
+
+/// The low and high halves of bytes.
+std::pair<Value, Value> splitNibbles(KernelBuilder &b, Value bytes) {
+  auto constant = [&](int64_t value) {
+    return b.splat(arith::ConstantOp::create(b, b.getI8IntegerAttr(value)),
+                   vectorBytes);
+  };
+  return {arith::AndIOp::create(b, bytes, constant(15)),
+          arith::ShRUIOp::create(b, bytes, constant(4))};
+}
+
+//===----------------------------------------------------------------------===//
+// int8 activations
+//===----------------------------------------------------------------------===//
+
+/// Activations of one row and block.
+struct Activations {
+  KernelBuilder &b;
+  Value input, row, block;
+  int64_t paddedK;
+
+  /// 4 consecutive values, from `offset` in the block, as one i32.
+  Value word(int64_t offset) {
+    return scalar(b.getI32Type(), b.add(b.mul(block, blockK), offset));
+  }
+  Value scale() {
+    return scalar(b.getF32Type(), b.add(b.mul(block, 4), paddedK));
+  }
+  Value sum() {
+    return scalar(b.getI32Type(),
+                  b.add(b.mul(block, 4), paddedK + paddedK / 8));
+  }
+  Value scalar(Type type, Value at) {
+    return vector::ExtractOp::create(b, b.loadAs(type, 1, input, {row, at}), 0);
+  }
+};
+
+/// sum over the block of q * x, a lane for each output, in two chains.
+Value dotBlock(KernelBuilder &b, ArrayRef<Value> vectors, bool nibbles,
+               Activations x) {
+  Value sums[2] = {b.zeros(b.i32x()), b.zeros(b.i32x())};
+  for (auto [j, vector] : llvm::enumerate(vectors)) {
+    auto step = [&](int chain, Value weights, int64_t offset, int64_t bits) {
+      sums[chain] = DotOp::create(b, b.i32x(), weights, x.word(offset),
+                                  sums[chain], b.getI64IntegerAttr(bits));
+    };
+    if (nibbles) {
+      auto [low, high] = splitNibbles(b, vector);
+      step(0, low, 4 * j, 4);
+      step(1, high, 16 + 4 * j, 4);
+    } else {
+      step(j % 2, vector, 4 * j, 8);
+    }
+  }
+  return arith::AddIOp::create(b, sums[0], sums[1]);
+}
+
+void buildIntInt(KernelBuilder &b, const Level &level, Value input,
+                 IntRowsAttr format, Reader reader, Epilogue epilogue) {
+  Matrix matrix = reader.matrix;
+  int64_t paddedK = format.getPaddedK(matrix.k);
+  int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
+  forBlocks(b, b.dim(input, 0), matrix.n, level.intBlock,
+            [&](Value row, int64_t rows, Value tile, int64_t tiles) {
+              Value base = b.mul(tile, tileBytes);
+              SmallVector<Value> sums(rows * tiles, b.zeros(b.f32x()));
+              sums = b.loop(
+                  b.index(0), b.index(paddedK / blockK), 1, sums,
+                  [&](Value block, ValueRange carried) {
+                    SmallVector<Value> next(carried);
+                    for (int64_t t = 0; t < tiles; ++t) {
+                      Value at = b.add(base, t * tileBytes);
+                      SmallVector<Value> vectors = reader.raw(at, block);
+                      Value scales = reader.scales(at, block);
+                      Value zeros = reader.zeros(at, block);
+                      for (int64_t m = 0; m < rows; ++m) {
+                        Activations x{b, input, b.add(row, m), block, paddedK};
+                        Value dot = dotBlock(b, vectors, reader.nibbles(), x);
+                        Value shift =
+                            arith::MulIOp::create(b, zeros, b.splat(x.sum()));
+                        dot = arith::SubIOp::create(b, dot, shift);
+                        Value scale = arith::MulFOp::create(b, scales,
+                                                            b.splat(x.scale()));
+                        Value &sum = next[m * tiles + t];
+                        sum = b.fma(arith::SIToFPOp::create(b, b.f32x(), dot),
+                                    scale, sum);
+                      }
+                    }
+                    return next;
+                  });
+              storeBlock(b, sums, row, rows, tile, tiles, matrix.n, epilogue);
+            });
+}
+
+//===----------------------------------------------------------------------===//
+// Float activations
+//===----------------------------------------------------------------------===//
+
+/// Adds the first `size` k of a block to the sums of all rows and one tile.
+void addFloatBlock(KernelBuilder &b, Reader &reader, Value input, Value row,
+                   int64_t rows, Value tile, Value block, int64_t size,
+                   MutableArrayRef<Value> sums) {
+  SmallVector<Value> vectors = reader.raw(tile, block);
+  Value scales = reader.scales(tile, block), zeros = reader.zeros(tile, block);
+  int64_t bits = reader.scheme.getBits();
+  for (int64_t k = 0; k < size; ++k) {
+    // A lane's 4 bytes as one integer; see QTale_PackedAttr.
+    int64_t j = reader.nibbles() ? k % 16 / 4 : k / 4;
+    int64_t shift = k % 4 * 8 + (reader.nibbles() ? k / 16 * 4 : 0);
+    Value q = vector::BitCastOp::create(b, b.i32x(), vectors[j]);
+    q = arith::ShRUIOp::create(b, q, b.splat(b.i32(shift)));
+    q = arith::AndIOp::create(b, q, b.splat(b.i32((1 << bits) - 1)));
+    q = arith::SubIOp::create(b, q, zeros);
+    Value w = arith::MulFOp::create(b, arith::SIToFPOp::create(b, b.f32x(), q),
+                                    scales);
+    Value column = b.add(b.mul(block, blockK), k);
+    for (int64_t m = 0; m < rows; ++m)
+      sums[m] = b.fma(b.splat(b.loadScalar(input, {b.add(row, m), column})), w,
+                      sums[m]);
+  }
+}
+
+void buildIntFloat(KernelBuilder &b, const Level &level, Value input,
+                   Reader reader, Epilogue epilogue) {
+  Matrix matrix = reader.matrix;
+  int64_t whole = matrix.k / blockK, rest = matrix.k % blockK;
+  int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
+  RegisterBlock shape = {level.intBlock.rows, 1};
+  forBlocks(b, b.dim(input, 0), matrix.n, shape,
+            [&](Value row, int64_t rows, Value firstTile, int64_t tiles) {
+              // One tile after the other: a block of one keeps the code small.
+              for (int64_t t = 0; t < tiles; ++t) {
+                Value tile = b.add(firstTile, t), base = b.mul(tile, tileBytes);
+                SmallVector<Value> sums(rows, b.zeros(b.f32x()));
+                if (whole)
+                  sums = b.loop(b.index(0), b.index(whole), 1, sums,
+                                [&](Value block, ValueRange carried) {
+                                  SmallVector<Value> next(carried);
+                                  addFloatBlock(b, reader, input, row, rows,
+                                                base, block, blockK, next);
+                                  return next;
+                                });
+                if (rest)
+                  addFloatBlock(b, reader, input, row, rows, base,
+                                b.index(whole), rest, sums);
+                storeBlock(b, sums, row, rows, tile, 1, matrix.n, epilogue);
+              }
+            });
+}
+
+} // namespace
+
+void qtale::buildIntMatmul(KernelBuilder &b, const Level &level, Value input,
+                           IntRowsAttr format, Value weight, Matrix matrix,
+                           Epilogue epilogue) {
+  Reader reader{b, weight, matrix};
+  if (format)
+    buildIntInt(b, level, input, format, reader, epilogue);
+  else
+    buildIntFloat(b, level, input, reader, epilogue);
+}

@@ -1,0 +1,90 @@
+//===- Norm.cpp - RMSNorm and LayerNorm -----------------------------------===//
+//
+//   a row:  16 partial sums  -->  fixed tree  -->  scale every column
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace qtale;
+
+static int64_t columnsOf(Value buffer) {
+  return cast<MemRefType>(buffer.getType()).getDimSize(1);
+}
+
+/// Sum over the row of term(values); lane i adds the columns i, i + 16, ….
+static Value sumRow(KernelBuilder &b, Value input, Value row,
+                    function_ref<Value(Value values, int64_t size)> term) {
+  int64_t columns = columnsOf(input), whole = columns / lanes * lanes;
+  Value sums = b.zeros(b.f32x());
+  if (whole)
+    sums = b.loop(
+        b.index(0), b.index(whole), lanes, sums,
+        [&](Value k, ValueRange carried) -> SmallVector<Value> {
+          Value values = b.load(input, {row, k});
+          return {arith::AddFOp::create(b, carried[0], term(values, lanes))};
+        })[0];
+  if (int64_t rest = columns - whole) {
+    Value values = b.load(input, {row, b.index(whole)}, rest);
+    sums = arith::AddFOp::create(b, sums, b.widen(term(values, rest), lanes));
+  }
+  return b.sum(sums);
+}
+
+static Value mean(KernelBuilder &b, Value sum, int64_t columns) {
+  return arith::DivFOp::create(b, sum, b.f32(columns));
+}
+
+static Value inverseRoot(KernelBuilder &b, Value variance, FloatAttr epsilon) {
+  Value eps = arith::ConstantOp::create(b, epsilon);
+  Value root = math::SqrtOp::create(b, arith::AddFOp::create(b, variance, eps));
+  return arith::DivFOp::create(b, b.f32(1.0), root);
+}
+
+void qtale::buildRMSNorm(KernelBuilder &b, Value input, Value scale,
+                         FloatAttr epsilon, Value out) {
+  int64_t columns = columnsOf(input);
+  b.parallel(b.dim(input, 0), [&](Value row) {
+    Value squares = sumRow(b, input, row, [&](Value values, int64_t) -> Value {
+      return arith::MulFOp::create(b, values, values);
+    });
+    Value factor = inverseRoot(b, mean(b, squares, columns), epsilon);
+    b.columns(columns, [&](Value column, int64_t size) {
+      Value x = b.load(input, {row, column}, size);
+      x = arith::MulFOp::create(b, x, b.splat(factor, size));
+      x = arith::MulFOp::create(b, x, b.load(scale, column, size));
+      b.store(x, out, {row, column});
+    });
+  });
+}
+
+void qtale::buildLayerNorm(KernelBuilder &b, Value input, Value scale,
+                           Value bias, FloatAttr epsilon, Value out) {
+  int64_t columns = columnsOf(input);
+  b.parallel(b.dim(input, 0), [&](Value row) {
+    Value center = mean(
+        b, sumRow(b, input, row, [](Value values, int64_t) { return values; }),
+        columns);
+    auto centered = [&](Value values, int64_t size) -> Value {
+      return arith::SubFOp::create(b, values, b.splat(center, size));
+    };
+    Value squares =
+        sumRow(b, input, row, [&](Value values, int64_t size) -> Value {
+          Value d = centered(values, size);
+          return arith::MulFOp::create(b, d, d);
+        });
+    Value factor = inverseRoot(b, mean(b, squares, columns), epsilon);
+    b.columns(columns, [&](Value column, int64_t size) {
+      Value x = centered(b.load(input, {row, column}, size), size);
+      x = arith::MulFOp::create(b, x, b.splat(factor, size));
+      x = arith::MulFOp::create(b, x, b.load(scale, column, size));
+      if (bias)
+        x = arith::AddFOp::create(b, x, b.load(bias, column, size));
+      b.store(x, out, {row, column});
+    });
+  });
+}

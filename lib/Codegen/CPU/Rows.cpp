@@ -1,0 +1,144 @@
+//===- Rows.cpp - Rows looked up, copied, quantized -----------------------===//
+
+#include "Kernels.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace qtale;
+
+//===----------------------------------------------------------------------===//
+// Embedding: one lane of a packed tile
+//===----------------------------------------------------------------------===//
+
+/// Element k of a row whose tile begins at `tile`, lane `lane`; as f32.
+static Value loadPacked(KernelBuilder &b, Value table, Matrix matrix,
+                        Value tile, Value lane, Value k) {
+  auto byte = [&](Value at) -> Value {
+    return arith::ExtUIOp::create(b, b.getI32Type(), b.loadScalar(table, at));
+  };
+  auto scalar = [&](Type type, Value at) -> Value {
+    return vector::ExtractOp::create(b, b.loadAs(type, 1, table, at), 0);
+  };
+
+  IntAttr scheme = matrix.packed.getScheme();
+  if (!scheme) {
+    FloatType type = matrix.packed.getFloat();
+    Value at = b.add(b.mul(k, lanes), lane);
+    return b.toF32(scalar(type, b.add(tile, b.mul(at, type.getWidth() / 8))));
+  }
+
+  // Block of 32 k, and in it (4-bit) half, vector j, byte i; see
+  // QTale_PackedAttr.
+  Value block = b.div(k, 32), in = b.rem(k, 32);
+  bool nibbles = scheme.getBits() == 4;
+  Value j = nibbles ? b.div(b.rem(in, 16), 4) : b.div(in, 4);
+  Value at =
+      b.add(b.mul(block, 32 * lanes * scheme.getBits() / 8),
+            b.add(b.mul(j, 4 * lanes), b.add(b.mul(lane, 4), b.rem(in, 4))));
+  Value q = byte(b.add(tile, at));
+  if (nibbles) {
+    Value shift =
+        arith::IndexCastOp::create(b, b.getI32Type(), b.mul(b.div(in, 16), 4));
+    q = arith::AndIOp::create(b, arith::ShRUIOp::create(b, q, shift),
+                              b.i32(15));
+  }
+  Value group = b.div(k, scheme.getGroup());
+  Value entry = b.add(b.mul(group, lanes), lane);
+  Value zero = b.i32(1 << (scheme.getBits() - 1));
+  if (scheme.getAsymmetric())
+    zero =
+        byte(b.add(tile, b.add(entry, matrix.packed.getZerosOffset(matrix.k))));
+  Value scale = b.toF32(
+      scalar(b.getF16Type(),
+             b.add(tile, b.add(b.mul(entry, 2),
+                               matrix.packed.getScalesOffset(matrix.k)))));
+  Value value = arith::SIToFPOp::create(b, b.getF32Type(),
+                                        arith::SubIOp::create(b, q, zero));
+  return arith::MulFOp::create(b, value, scale);
+}
+
+void qtale::buildEmbedding(KernelBuilder &b, Value ids, Value table,
+                           Matrix matrix, Value out) {
+  b.parallel(b.dim(ids, 0), [&](Value row) {
+    Value id = b.clampedIndex(b.loadScalar(ids, row), matrix.n);
+    Value tile = b.mul(b.div(id, lanes), matrix.packed.getTileBytes(matrix.k));
+    Value lane = b.rem(id, lanes);
+    b.loop(0, matrix.k, 1, [&](Value k) {
+      b.storeScalar(loadPacked(b, table, matrix, tile, lane, k), out, {row, k});
+    });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Gather
+//===----------------------------------------------------------------------===//
+
+void qtale::buildGatherRows(KernelBuilder &b, Value input, Value rows,
+                            Value out) {
+  int64_t columns = cast<MemRefType>(out.getType()).getDimSize(1);
+  b.parallel(b.dim(rows, 0), [&](Value row) {
+    Value from = arith::IndexCastOp::create(b, b.getIndexType(),
+                                            b.loadScalar(rows, row));
+    b.columns(columns, [&](Value column, int64_t size) {
+      b.store(b.load(input, {from, column}, size), out, {row, column});
+    });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Quantize: | Kp values | Kp/32 scales | Kp/32 sums |
+//===----------------------------------------------------------------------===//
+
+/// A block of 32 values that begins at column `block * 32`; `size` exist.
+static void quantizeBlock(KernelBuilder &b, Value input, Value row, Value block,
+                          int64_t size, int64_t paddedK, Value out) {
+  Value column = b.mul(block, 32);
+  Value x = b.widen(b.load(input, {row, column}, size), 32);
+  Value largest = vector::ReductionOp::create(
+      b, vector::CombiningKind::MAXIMUMF, math::AbsFOp::create(b, x));
+  Value scale = arith::DivFOp::create(b, largest, b.f32(127.0));
+  // 0 / 0 where the block is all zeros: any divisor will do there.
+  Value isZero =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, scale, b.f32(0.0));
+  Value divisor = arith::SelectOp::create(b, isZero, b.f32(1.0), scale);
+  Value q = arith::DivFOp::create(b, x, b.splat(divisor, 32));
+  q = math::RoundEvenOp::create(b, q);
+  // A subnormal scale can carry the quotient past 127.
+  q = arith::MaximumFOp::create(b, q, b.splat(b.f32(-127.0), 32));
+  q = arith::MinimumFOp::create(b, q, b.splat(b.f32(127.0), 32));
+  Value wide = arith::FPToSIOp::create(b, b.i32x(32), q);
+  Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, wide);
+  b.store(
+      arith::TruncIOp::create(b, VectorType::get({32}, b.getI8Type()), wide),
+      out, {row, column});
+  Value scaleAt = b.add(b.mul(block, 4), paddedK);
+  b.storeBytes(b.splat(scale, 1), out, {row, scaleAt});
+  b.storeBytes(b.splat(sum, 1), out, {row, b.add(scaleAt, paddedK / 8)});
+}
+
+void qtale::buildQuantizeRows(KernelBuilder &b, Value input, IntRowsAttr format,
+                              Value out) {
+  int64_t k = cast<MemRefType>(input.getType()).getDimSize(1);
+  int64_t paddedK = format.getPaddedK(k), whole = k / 32;
+  b.parallel(b.dim(input, 0), [&](Value row) {
+    if (whole)
+      b.loop(0, whole, 1, [&](Value block) {
+        quantizeBlock(b, input, row, block, 32, paddedK, out);
+      });
+    if (int64_t rest = k % 32)
+      quantizeBlock(b, input, row, b.index(whole), rest, paddedK, out);
+    // Whole blocks of padding: all zero.
+    int64_t used = (k + 31) / 32;
+    if (used < paddedK / 32)
+      b.loop(used, paddedK / 32, 1, [&](Value block) {
+        Value zeros = b.zeros(VectorType::get({32}, b.getI8Type()));
+        b.store(zeros, out, {row, b.mul(block, 32)});
+        Value at = b.add(b.mul(block, 4), paddedK);
+        Value word = b.zeros(VectorType::get({4}, b.getI8Type()));
+        b.store(word, out, {row, at});
+        b.store(word, out, {row, b.add(at, paddedK / 8)});
+      });
+  });
+}
