@@ -1,0 +1,42 @@
+//===- Session.cpp - A session of the run command -------------------------===//
+
+#include "Session.h"
+#include "Messages.h"
+
+using namespace qtale::run;
+
+Session::~Session() {
+  if (handle)
+    artifact.api->session_destroy(handle);
+}
+
+int Session::create(int64_t threads) {
+  if (artifact.api->model_vocab(artifact.model) <= 0)
+    return error("this model has no session (it is a function, not a language "
+                 "model that steps); call it with --input NAME=FILE.npy, or "
+                 "see --info");
+  qtale_session_options options = {};
+  options.threads = threads;
+  qtale_error failure;
+  if (artifact.api->session_create(artifact.model, &options, &handle,
+                                   &failure) != QTALE_OK)
+    return error("%s", failure.message);
+  return kDone;
+}
+
+int Session::step(const std::vector<int32_t> &tokens,
+                  std::vector<float> *logits) {
+  qtale_step step = {};
+  step.session = handle;
+  step.tokens = tokens.data();
+  step.count = static_cast<int64_t>(tokens.size());
+  step.wanted = logits ? QTALE_LOGITS_LAST : QTALE_LOGITS_NONE;
+  if (logits) {
+    logits->resize(artifact.api->model_vocab(artifact.model));
+    step.logits = logits->data();
+  }
+  qtale_error failure;
+  if (artifact.api->step(&step, 1, &failure) != QTALE_OK)
+    return error("%s", failure.message);
+  return kDone;
+}

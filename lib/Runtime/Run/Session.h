@@ -1,0 +1,30 @@
+//===- Session.h - A session of the run command ---------------------------===//
+
+#ifndef QTALE_LIB_RUNTIME_RUN_SESSION_H
+#define QTALE_LIB_RUNTIME_RUN_SESSION_H
+
+#include "Artifact.h"
+
+namespace qtale::run {
+
+/// A session that ends with its scope.
+class Session {
+public:
+  explicit Session(const Artifact &artifact) : artifact(artifact) {}
+  Session(const Session &) = delete;
+  ~Session();
+
+  /// Refuses models that have none.
+  int create(int64_t threads);
+  /// A step; the last token's logits, where `logits` is not null.
+  int step(const std::vector<int32_t> &tokens, std::vector<float> *logits);
+
+  qtale_session *handle = nullptr;
+
+private:
+  const Artifact &artifact;
+};
+
+} // namespace qtale::run
+
+#endif // QTALE_LIB_RUNTIME_RUN_SESSION_H
