@@ -1,9 +1,8 @@
 //===- generate.c - A language model from C -------------------------------===//
 //
-//   text ─ tokenize ─▶ ids ─ step ─▶ logits ─ largest ─▶ id ─ detokenize ─▶
-//   text
-//                             ▲                           │
-//                             └───────────────────────────┘
+//   text ─tokenize─▶ ids ─step─▶ logits ─largest─▶ id ─detokenize─▶ text
+//                         ▲                        │
+//                         └────────────────────────┘
 //
 //   cc -std=c11 -I<prefix>/include generate.c -o generate
 //   ./generate ./model.so "Once upon a time" 200
