@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,23 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiler() -> None:
-    """For tests of compiled models: the compiler, or a skip that says why."""
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """compiled(model, **options) -> artifact, made once. Skips where there is no compiler."""
     try:
         find_tool("qtale-compile")
     except qtale.Error:
         pytest.skip("qtale-compile is not built")
+    made: dict[tuple, Path] = {}
+
+    def compiled(model: Path, **options) -> Path:
+        key = (model, *sorted(options.items()))
+        if key not in made:
+            made[key] = qtale.compile(
+                model, tmp_path_factory.mktemp("artifact") / "m.so", **options
+            )
+        return made[key]
+
+    return compiled
 
 
 @pytest.fixture(scope="session")
