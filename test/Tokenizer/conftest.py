@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from texts import TOK512
 
 from qtale.exporter.tokenizer import convert_llama2c_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
-TOK512 = ROOT / "test/models/stories260K/tok512.bin"
 
 
 class Driver:

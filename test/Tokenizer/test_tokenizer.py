@@ -10,10 +10,8 @@ import struct
 import subprocess
 
 import pytest
-from texts import NASTY, random_texts
+from texts import NASTY, TOK512, random_texts
 from tokenizers import Tokenizer
-
-from conftest import TOK512
 
 MARKER = "\u2581"
 

@@ -1,8 +1,11 @@
-"""Texts that tokenizers stumble over."""
+"""Pieces, and texts that tokenizers stumble over."""
 
 from __future__ import annotations
 
 import random
+from pathlib import Path
+
+TOK512 = Path(__file__).resolve().parents[1] / "models/stories260K/tok512.bin"
 
 NASTY = [
     "",

@@ -96,6 +96,10 @@ static uint64_t chooseSeed(const Options &options) {
   return (uint64_t(time.tv_sec) * 1000003u ^ uint64_t(time.tv_nsec)) % 1000000;
 }
 
+static std::string counted(int64_t tokens) {
+  return std::to_string(tokens) + (tokens == 1 ? " token" : " tokens");
+}
+
 int qtale::run::generate(const Artifact &artifact, const Options &options) {
   Session session(artifact);
   if (int code = session.create(options.threads))
@@ -155,13 +159,15 @@ int qtale::run::generate(const Artifact &artifact, const Options &options) {
   if (full)
     note("stopped: the context of %lld tokens is full",
          static_cast<long long>(context));
-  std::string sampled;
+  char speed[64] = "";
+  if (decoded)
+    std::snprintf(speed, sizeof(speed), " (%.1f tok/s decode)",
+                  double(decoded) / (end - promptEnd));
+  std::string seedUsed;
   if (options.sampling.temperature > 0)
-    sampled = ", seed " + std::to_string(seed);
-  note("%lld tokens, %.1f tok/s decode, prompt of %lld tokens in %.1f ms%s",
-       static_cast<long long>(written),
-       decoded ? double(decoded) / (end - promptEnd) : 0.0,
-       static_cast<long long>(promptCount), (promptEnd - begin) * 1e3,
-       sampled.c_str());
+    seedUsed = ", seed " + std::to_string(seed);
+  note("%s%s, prompt of %s in %.1f ms%s", counted(written).c_str(), speed,
+       counted(promptCount).c_str(), (promptEnd - begin) * 1e3,
+       seedUsed.c_str());
   return kDone;
 }

@@ -219,8 +219,8 @@ std::string qtale::run::helpText(bool takesArtifact) {
          " --info\n\n"
          "The text goes to standard output, without the prompt; speed and "
          "messages go to\nstandard error. An empty prompt lets the model begin "
-         "by itself. Exit status: 0 done,\n1 the model, an input or a file was "
-         "at fault, 2 wrong usage.\n";
+         "by itself.\nExit status: 0 done; 1 the model, an input or a file was "
+         "at fault; 2 wrong usage.\n";
 }
 
 static const Option *findOption(const std::string &name) {

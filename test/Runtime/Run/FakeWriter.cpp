@@ -1,7 +1,7 @@
 //===- FakeWriter.cpp - A model that knows one text by heart --------------===//
 //
 //   step  after position p comes byte p of kText, then end of sequence; the
-//         token 0 makes all logits NaN
+//         token 0 at the begin makes them NaN, after '~' comes '~' for ever
 //   run   "double/y" = 2 x,  "n" = n as it came
 //
 // Its tokenizer has a token for each byte: 0 <unk>, 1 <s>, 2 </s>, 3 + byte.
@@ -79,10 +79,11 @@ int32_t step(qtale_context *context, void *const *args) {
   for (int64_t i = 0; i < logitRows; ++i) {
     int64_t position = positions[wanted[i]];
     int64_t next = position < kLength ? 3 + (kText[position] & 255) : 2;
+    if (tokens[wanted[i]] == 3 + '~')
+      next = 3 + '~';
+    bool broken = position == 0 && tokens[wanted[i]] == 0;
     for (int64_t v = 0; v < kVocab; ++v)
-      logits[i * kVocab + v] = tokens[wanted[i]] == 0 ? NAN
-                               : v == next            ? 9.0f
-                                                      : -1.0f;
+      logits[i * kVocab + v] = broken ? NAN : v == next ? 9.0f : -1.0f;
   }
   *memrefs[4] = {logits, logits, 0, {logitRows, kVocab, kVocab, 1}};
   return QTALE_OK;
