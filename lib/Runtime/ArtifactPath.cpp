@@ -1,11 +1,12 @@
 //===- ArtifactPath.cpp - Where this code lies on disk --------------------===//
 //
-//   the kernel's list of mappings:
-//     55d0c0000000-55d0c0021000 r-xp 00001000 08:01 1234    /models/m.so
+//   the dynamic linker:  "./m.so"          as it was opened, through links: its
+//                                          neighbours are those that are meant;
+//                                          stale once the folder has changed
+//   the kernel:          "/store/8f3a"     the file itself, always right
 //
-// It knows absolute paths, also after the process has changed its folder, and
-// programs and libraries alike. The dynamic linker, which knows the name that
-// the library was opened by, serves where /proc is not mounted.
+// So the linker's name is taken where it leads to the kernel's file, and that
+// file itself otherwise.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,10 +18,13 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <memory>
+#include <sys/stat.h>
 
 using namespace qtale::rt;
 
-std::string qtale::rt::pathOfCode(const void *code) {
+/// The file mapped at `code`. Lines of /proc/self/maps:
+///   55d0c0000000-55d0c0021000 r-xp 00001000 08:01 1234    /store/8f3a
+static std::string mappedFile(const void *code) {
   struct Closer {
     void operator()(FILE *file) const { fclose(file); }
   };
@@ -34,12 +38,24 @@ std::string qtale::rt::pathOfCode(const void *code) {
       continue;
     uintptr_t last = strtoull(end + 1, &end, 16);
     const char *path = strchr(line, '/');
-    if (address < first || address >= last || !path)
-      continue;
-    return std::string(path, strcspn(path, "\n"));
+    if (address >= first && address < last && path)
+      return std::string(path, strcspn(path, "\n"));
   }
-  Dl_info info;
-  if (dladdr(code, &info) && info.dli_fname)
-    return info.dli_fname;
   return {};
+}
+
+static bool sameFile(const char *a, const char *b) {
+  struct stat statusA, statusB;
+  return stat(a, &statusA) == 0 && stat(b, &statusB) == 0 &&
+         statusA.st_dev == statusB.st_dev && statusA.st_ino == statusB.st_ino;
+}
+
+std::string qtale::rt::pathOfCode(const void *code) {
+  std::string mapped = mappedFile(code);
+  Dl_info info;
+  if (!dladdr(code, &info) || !info.dli_fname)
+    return mapped;
+  if (mapped.empty() || sameFile(info.dli_fname, mapped.c_str()))
+    return info.dli_fname;
+  return mapped;
 }

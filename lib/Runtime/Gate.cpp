@@ -5,7 +5,6 @@
 #include <climits>
 #include <ctime>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,13 +54,4 @@ void Gate::pass(uint32_t seen, bool spins) {
     syscall(SYS_futex, reinterpret_cast<uint32_t *>(&value), FUTEX_WAIT_PRIVATE,
             seen, nullptr, nullptr, 0);
   sleepers.fetch_sub(1, std::memory_order_relaxed);
-}
-
-int64_t qtale::rt::availableCores() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0)
-    return CPU_COUNT(&set);
-  // More than 1024 CPUs do not fit the set.
-  long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  return cores > 0 ? cores : 1;
 }

@@ -32,9 +32,6 @@ private:
   std::atomic<uint32_t> sleepers{0};
 };
 
-/// Cores that this process may use.
-int64_t availableCores();
-
 } // namespace qtale::rt
 
 #endif // QTALE_LIB_RUNTIME_GATE_H

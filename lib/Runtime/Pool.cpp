@@ -7,6 +7,7 @@
 
 #include "Pool.h"
 
+#include "Cores.h"
 #include "Error.h"
 
 #include <csignal>
@@ -22,14 +23,13 @@ int32_t Pool::create(int64_t count, std::unique_ptr<Pool> &result,
     return fail(error, QTALE_INVALID_ARGUMENT,
                 "%lld threads; give 1 to %lld, or 0 for every core",
                 (long long)count, (long long)maxThreads);
-  int64_t cores = availableCores();
   if (count == 0)
-    count = cores;
+    count = defaultThreads();
 
   std::unique_ptr<Pool> pool(new Pool);
   pool->threads = count;
   pool->state = pool.get();
-  pool->spins = count <= cores;
+  pool->spins = count <= availableCores();
   pool->run = [](void *state, void (*task)(void *, int64_t), void *argument) {
     static_cast<Pool *>(state)->runTask(task, argument);
   };

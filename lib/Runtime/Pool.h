@@ -18,7 +18,7 @@ namespace qtale::rt {
 /// from several threads wait for each other; a task must not call `run`.
 class Pool : public qtale_pool {
 public:
-  /// `count` 0 means every core.
+  /// `count` 0 means defaultThreads().
   static int32_t create(int64_t count, std::unique_ptr<Pool> &,
                         qtale_error *error);
   ~Pool();

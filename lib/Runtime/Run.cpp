@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Arena.h"
+#include "Cores.h"
 #include "Error.h"
 #include "Model.h"
 #include "Team.h"

@@ -8,6 +8,7 @@
 
 #include "Session.h"
 
+#include "Cores.h"
 #include "Error.h"
 
 using namespace qtale::rt;

@@ -9,6 +9,7 @@
 #include "Fixtures.h"
 
 #include <dlfcn.h>
+#include <sys/stat.h>
 
 namespace {
 
@@ -75,6 +76,17 @@ TEST_F(Artifact, FindsItselfAfterTheHostHasChangedItsFolder) {
   ASSERT_EQ(chdir((folder / "").c_str()), 0);
   const qtale_api *api = load("./m.so");
   ASSERT_EQ(chdir(before), 0);
+  ASSERT_TRUE(api);
+  expectWorks(api);
+}
+
+// As in a store of files by their hash.
+TEST_F(Artifact, FindsItsWeightsBesideTheLinkThatItWasOpenedBy) {
+  ASSERT_EQ(mkdir((folder / "named").c_str(), 0700), 0);
+  writeFile(folder / "8f3a", fakeWeights());
+  ASSERT_EQ(symlink("../m.so", (folder / "named/a.so").c_str()), 0);
+  ASSERT_EQ(symlink("../8f3a", (folder / "named/fake.safetensors").c_str()), 0);
+  const qtale_api *api = load(folder / "named/a.so");
   ASSERT_TRUE(api);
   expectWorks(api);
 }

@@ -2,7 +2,7 @@
 
 #include "Fixtures.h"
 
-#include <cstring>
+#include <sys/resource.h>
 
 namespace {
 
@@ -133,6 +133,18 @@ TEST_F(Run, AFailureLeavesNoOutputBehind) {
   for (const qtale_tensor &output : outputs)
     EXPECT_EQ(output.data, nullptr);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// A sanitizer's own addresses are beyond any such limit.
+TEST_F(Run, ManagesWithFewAddresses) {
+  auto runLimited = [&] {
+    rlimit limit = {rlim_t(4) << 30, rlim_t(4) << 30};
+    setrlimit(RLIMIT_AS, &limit);
+    exit(run() != QTALE_OK || static_cast<float *>(outputs[2].data)[5] != 66);
+  };
+  EXPECT_EXIT(runLimited(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST_F(Run, PortsAreDescribed) {
   ASSERT_EQ(api->model_num_inputs(model), 3);

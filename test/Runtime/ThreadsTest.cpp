@@ -1,5 +1,6 @@
 //===- ThreadsTest.cpp - Pools, teams, barriers ---------------------------===//
 
+#include "Cores.h"
 #include "Fixtures.h"
 #include "Pool.h"
 #include "Team.h"
@@ -120,6 +121,21 @@ TEST(Pool, RefusesOddNumbersOfThreads) {
   EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "5000 threads",
                api->pool_create(5000, &pool, &error));
   ASSERT_EQ(api->pool_create(0, &pool, nullptr), QTALE_OK);
-  EXPECT_EQ(pool->threads, availableCores());
+  EXPECT_EQ(pool->threads, defaultThreads());
   api->pool_destroy(pool);
+}
+
+// One core allowed: one thread, whatever the machine has.
+TEST(Pool, ItsDefaultIsWhatTheProcessMayUse) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && !CPU_COUNT(&one); ++cpu)
+    if (CPU_ISSET(cpu, &before))
+      CPU_SET(cpu, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  EXPECT_EQ(availableCores(), 1);
+  EXPECT_EQ(defaultThreads(), 1);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+  EXPECT_EQ(availableCores(), CPU_COUNT(&before));
 }
