@@ -102,8 +102,8 @@ class Session:
 
         prompt: text (BOS goes before it where the session is empty), or ids, taken as they are.
         temperature 0 takes the most probable token; otherwise as qtale.sampling says.
-        Ends before a token of `stop` or an end-of-sequence token. The session then holds the
-        prompt and all tokens whose text was given.
+        Ends before a token of `stop` or an end-of-sequence token, or where the context is full.
+        The session then holds the prompt and all tokens whose text was given, as far as they fit.
         """
         sampler = Sampler(temperature, top_k, top_p, seed)
         ends = {*self.artifact.eos, *stop}
@@ -123,7 +123,9 @@ class Session:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         pending = tokens
         try:
-            for _ in range(steps):
+            for index in range(steps):
+                if index and self.position >= self.artifact.context:
+                    break
                 step, pending = pending, []
                 logits = self.step(step)
                 token = sampler(logits[0])

@@ -203,10 +203,10 @@ def test_generate_abandoned(a: qtale.Artifact):
 
 def test_generate_fills_the_context(a: qtale.Artifact):
     s = a.session()
-    text = s.generate([3] * 31, steps=9)
-    assert [next(text), next(text)] == ["b", "c"]
-    assert code_of(next, text)[0] == "LIMIT"
+    assert list(s.generate([3] * 31, steps=9)) == ["b", "c"]  # the last one needs no position
     assert s.position == 32
+    assert code_of(list, s.generate("a", steps=1))[0] == "LIMIT"
+    assert code_of(list, a.session().generate([3] * 33, steps=1))[0] == "LIMIT"
 
 
 def test_sampling():
@@ -216,6 +216,12 @@ def test_sampling():
     logits = np.log(np.array([0.1, 0.4, 0.2, 0.3], np.float32))
     assert Sampler()(logits) == 1
     assert Sampler()(np.zeros(4, np.float32)) == 0
+    # SplitMix64 of seed 0 begins with 0xe220a8397b1dcdaf, as its authors' program prints.
+    assert Sampler(seed=0)._uniform() == (0xE220A8397B1DCDAF >> 11) / 2**53
+    odd = np.array([np.nan, -np.inf, 3, np.nan], np.float32)
+    assert {Sampler()(odd), Sampler(1)(odd)} == {2}
+    for nothing in (np.full(3, np.nan), np.full(3, -np.inf)):
+        assert code_of(Sampler(), nothing)[0] == "CORRUPT"
 
     def shares(**options) -> np.ndarray:
         sampler = Sampler(temperature=1, seed=3, **options)
@@ -227,7 +233,14 @@ def test_sampling():
     np.testing.assert_allclose(shares(top_p=0.3), [0, 1, 0, 0])
     one, two = Sampler(2, seed=5), Sampler(2, seed=5)
     assert [one(logits) for _ in range(20)] == [two(logits) for _ in range(20)]
-    for wrong in ({"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 2}, {"seed": -1}):
+    for wrong in (
+        {"temperature": -1},
+        {"top_k": -1},
+        {"top_p": 0},
+        {"top_p": 2},
+        {"seed": -1},
+        {"seed": 1 << 64},
+    ):
         with pytest.raises(qtale.Error):
             Sampler(**wrong)
 
