@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from texts import NASTY, TOK512, random_texts
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 MARKER = "\u2581"
 
@@ -117,6 +117,35 @@ def test_same_text(name, driver, tok512_text):
         # The oracle compares names to skip, and misses those that a normalizer changes.
         plain = [i for i in ids if i > 2]
         assert decoded.decode() == oracle.decode(plain, skip_special_tokens=True), ids
+
+
+def test_a_trained_tokenizer_with_bytes(driver):
+    """Thousands of merges that no script of ours has made, some to the same piece by two ways."""
+    oracle = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    oracle.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    oracle.decoder = decoders.Sequence(
+        [
+            decoders.Metaspace(prepend_scheme="first"),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+        ]
+    )
+    corpus = [str(help_text) for help_text in (random.__doc__, json.__doc__, struct.__doc__)]
+    corpus += random_texts(3000, seed=21)
+    specials = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=3000, special_tokens=specials, limit_alphabet=200)
+    oracle.train_from_iterator(corpus, trainer)
+    tokenizer = json.loads(oracle.to_str())
+    # Byte tokens are pieces of the model, not tokens to look for in a text.
+    tokenizer["added_tokens"] = tokenizer["added_tokens"][:3]
+    oracle = Tokenizer.from_str(json.dumps(tokenizer))
+    assert len(tokenizer["model"]["merges"]) > 1000
+    ours = driver(json.dumps(tokenizer))
+    texts = NASTY + random_texts(1000, seed=22)
+    expected = [oracle.encode(text).ids for text in texts]
+    assert ours.encode([text.encode() for text in texts]) == expected
+    decoded = ours.decode([(-1, ids) for ids in expected])
+    assert [text.decode() for text in decoded] == [oracle.decode(ids) for ids in expected]
 
 
 def llama2c_encode(text: str) -> list[int]:
