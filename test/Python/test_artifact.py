@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer
 
 import qtale
 from onnx_model import OnnxModel
+from qtale.compiler import find_tool
 from qtale.exporter import export
 from qtale.perplexity import perplexity
 from qtale.reference import Reference, Scheme, negative_log_likelihood
@@ -167,6 +169,31 @@ def test_tokenizer(a: qtale.Artifact, stories_onnx: Path):
         ids = published.encode(text, add_special_tokens=False).ids
         assert a.tokenizer.encode(text) == ids
         assert a.tokenizer.decode(ids) == published.decode(ids)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"temperature": 0.9, "seed": 7}, {"temperature": 1.5, "top_k": 9, "top_p": 0.8}],
+    ids=["greedy", "temperature", "cut"],
+)
+def test_same_text_as_the_command(compiled: Callable[..., Path], stories_onnx: Path, options: dict):
+    """Prompt, sampling and seed mean the same in Python and in qtale-run."""
+    try:
+        tool = find_tool("qtale-run")
+    except qtale.Error:
+        pytest.skip("qtale-run is not built")
+    options = {"seed": 3, **options}
+    path = compiled(stories_onnx)
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [tool, path, "--prompt", "Once upon a time", "--steps", "80", *flags],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with qtale.load(path) as a:
+        text = "".join(a.session().generate("Once upon a time", steps=80, **options))
+    assert done.stdout == text + "\n"
 
 
 # -- integers ----------------------------------------------------------------

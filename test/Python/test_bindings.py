@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
 import shutil
 import subprocess
@@ -233,16 +234,18 @@ def test_sampling():
     np.testing.assert_allclose(shares(top_p=0.3), [0, 1, 0, 0])
     one, two = Sampler(2, seed=5), Sampler(2, seed=5)
     assert [one(logits) for _ in range(20)] == [two(logits) for _ in range(20)]
-    for wrong in (
-        {"temperature": -1},
-        {"top_k": -1},
-        {"top_p": 0},
-        {"top_p": 2},
-        {"seed": -1},
-        {"seed": 1 << 64},
+    for name, value in (
+        ("temperature", -1),
+        ("temperature", math.nan),
+        ("top_k", -1),
+        ("top_p", 0),
+        ("top_p", 2),
+        ("seed", -1),
+        ("seed", 1 << 64),
     ):
-        with pytest.raises(qtale.Error):
-            Sampler(**wrong)
+        code, message = code_of(Sampler, **{name: value})
+        assert code == "INVALID_ARGUMENT"
+        assert message.startswith(name)
 
 
 # -- Loading and closing -----------------------------------------------------

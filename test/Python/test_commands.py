@@ -161,7 +161,7 @@ def test_eval_errors(fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     text.write_bytes(b"\xff")
     assert "not UTF-8" in answer(fake, "--text", text)
     np.save(tmp_path / "ids.npy", np.zeros((2, 2), np.int64))
-    assert "one dimension" in answer(fake, "--ids", tmp_path / "ids.npy")
+    assert "shape [N]" in answer(fake, "--ids", tmp_path / "ids.npy")
     for ids in ([3, 16], [-1, 3]):
         np.save(tmp_path / "ids.npy", np.array(ids))
         assert "vocabulary of 16" in answer(fake, "--ids", tmp_path / "ids.npy")

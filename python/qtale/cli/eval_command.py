@@ -34,7 +34,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         help="UTF-8 text; BOS goes before it, once",
     )
     text.add_argument(
-        "--ids", type=Path, metavar="FILE.npy", help="token ids, integers in one dimension"
+        "--ids", type=Path, metavar="FILE.npy", help="token ids, integers of shape [N] or [1, N]"
     )
     parser.add_argument(
         "--context",
@@ -87,6 +87,10 @@ def _read_ids(path: Path) -> np.ndarray:
         ids = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise UserError(f"{path}: not a .npy file: {error}") from error
-    if not isinstance(ids, np.ndarray) or ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise UserError(f"{path}: must hold integers in one dimension")
-    return ids
+    if (
+        not isinstance(ids, np.ndarray)
+        or ids.dtype.kind not in "iu"
+        or ids.shape not in ((ids.size,), (1, ids.size))
+    ):
+        raise UserError(f"{path}: must hold integers of shape [N] or [1, N]")
+    return ids.reshape(-1)
