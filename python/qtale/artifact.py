@@ -170,7 +170,8 @@ class Artifact:
     ) -> dict[str, np.ndarray]:
         """Calls the graph as a function; `outputs` names those wanted (all)."""
         wanted = [name for name, _, _ in self.outputs] if outputs is None else list(outputs)
-        arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        # Not ascontiguousarray, which makes scalars rank 1.
+        arrays = {name: np.asarray(value, order="C") for name, value in inputs.items()}
         given = (capi.Tensor * len(arrays))(*(_tensor(*item) for item in arrays.items()))
         results = (capi.Tensor * len(wanted))(*(capi.Tensor(name=n.encode()) for n in wanted))
         error = capi.ErrorStruct()

@@ -1,7 +1,7 @@
 // An artifact written by hand, for the bindings: its answers can be told in
 // advance.
 //
-//   run       y = 2 x, total = sum of x (int64), h passes through (bfloat16)
+//   run       y = by x, total = sum of x (int64), h passes through (bfloat16)
 //   session   logits[t] = position of the token in the text, for the token
 //             that follows (t = token + 1), 0 for all others; vocabulary 16
 //   tokenizer 'a' is 3, 'b' is 4, ... ; 14 and 15 are the halves of "é"
@@ -53,12 +53,13 @@ static int32_t model_verify(const qtale_model *model, qtale_error *error) {
 }
 
 static const qtale_tensor inputs[] = {{"x", QTALE_FLOAT32, 2, {-1, 4}, 0},
-                                      {"h", QTALE_BFLOAT16, 1, {-1}, 0}};
+                                      {"h", QTALE_BFLOAT16, 1, {-1}, 0},
+                                      {"by", QTALE_FLOAT32, 0, {0}, 0}};
 static const qtale_tensor outputs[] = {{"y", QTALE_FLOAT32, 2, {-1, 4}, 0},
                                        {"total", QTALE_INT64, 0, {0}, 0},
                                        {"h_out", QTALE_BFLOAT16, 1, {-1}, 0}};
 
-static int64_t num_inputs(const qtale_model *model) { return 2; }
+static int64_t num_inputs(const qtale_model *model) { return 3; }
 static int64_t num_outputs(const qtale_model *model) { return 3; }
 
 static int32_t input(const qtale_model *model, int64_t i, qtale_tensor *t,
@@ -94,11 +95,14 @@ static const qtale_tensor *find(const qtale_tensor *all, int64_t count,
 static int32_t run(const qtale_model *model, const qtale_pool *pool,
                    const qtale_tensor *in, int64_t num_in, qtale_tensor *out,
                    int64_t num_out, qtale_error *error) {
-  const qtale_tensor *x = find(in, num_in, "x"), *h = find(in, num_in, "h");
-  if (!x || !h)
+  const qtale_tensor *x = find(in, num_in, "x"), *h = find(in, num_in, "h"),
+                     *by = find(in, num_in, "by");
+  if (!x || !h || !by)
     return fail(error, QTALE_NOT_FOUND, "an input is missing");
   if (x->dtype != QTALE_FLOAT32 || h->dtype != QTALE_BFLOAT16)
     return fail(error, QTALE_INVALID_ARGUMENT, "an input has another type");
+  if (x->rank != 2 || h->rank != 1 || by->rank != 0)
+    return fail(error, QTALE_INVALID_ARGUMENT, "an input has another rank");
   int64_t count = x->dims[0] * x->dims[1];
   for (int64_t i = 0; i < num_out; ++i) {
     const qtale_tensor *port = find(outputs, 3, out[i].name);
@@ -110,7 +114,7 @@ static int32_t run(const qtale_model *model, const qtale_pool *pool,
       memcpy(out[i].dims, x->dims, sizeof x->dims);
       float *y = out[i].data = malloc(count * 4 + 1);
       for (int64_t k = 0; k < count; ++k)
-        y[k] = 2 * ((float *)x->data)[k];
+        y[k] = *(float *)by->data * ((float *)x->data)[k];
     } else if (!strcmp(port->name, "total")) {
       int64_t *total = out[i].data = calloc(1, 8);
       for (int64_t k = 0; k < count; ++k)

@@ -83,7 +83,11 @@ def test_every_function_of_the_header(tmp_path: Path):
 
 def test_description(a: qtale.Artifact):
     assert a.info == {"version": "fake", "levels": []}
-    assert a.inputs == [("x", "float32", (-1, 4)), ("h", "bfloat16", (-1,))]
+    assert a.inputs == [
+        ("x", "float32", (-1, 4)),
+        ("h", "bfloat16", (-1,)),
+        ("by", "float32", ()),
+    ]
     assert a.outputs[1] == ("total", "int64", ())
     assert (a.vocab, a.context, a.bos, a.eos) == (16, 32, 1, (2, 12))
     assert code_of(a.verify) == ("CORRUPT", "tensor w differs")
@@ -93,22 +97,23 @@ def test_run(a: qtale.Artifact):
     ml_dtypes = pytest.importorskip("ml_dtypes")
     # Not contiguous: the bindings make it so.
     x = np.arange(24, dtype=np.float32).reshape(4, 6).T[:3]
-    h = np.array([1.5, -2], ml_dtypes.bfloat16)
-    result = a.run({"x": x, "h": h})
+    h, by = np.array([1.5, -2], ml_dtypes.bfloat16), np.array(3, np.float32)
+    result = a.run({"x": x, "h": h, "by": np.float32(3)})
     assert list(result) == ["y", "total", "h_out"]
-    np.testing.assert_array_equal(result["y"], 2 * x)
+    np.testing.assert_array_equal(result["y"], 3 * x)
     assert result["total"] == x.sum()
     assert result["total"].shape == ()
     np.testing.assert_array_equal(result["h_out"], h)
-    assert list(a.run({"x": x, "h": h}, ["total"])) == ["total"]
-    assert a.run({"x": x[:0], "h": h}, ["y"])["y"].shape == (0, 4)
+    assert list(a.run({"x": x, "h": h, "by": by}, ["total"])) == ["total"]
+    assert a.run({"x": x[:0], "h": h, "by": by}, ["y"])["y"].shape == (0, 4)
 
 
 def test_run_errors(a: qtale.Artifact):
     x = np.zeros((1, 4), np.float32)
     assert code_of(a.run, {"x": x}) == ("NOT_FOUND", "an input is missing")
     h = np.zeros(1, np.uint16)
-    assert code_of(a.run, {"x": x, "h": h})[0] == "INVALID_ARGUMENT"  # C's message
+    by = np.float32(1)
+    assert code_of(a.run, {"x": x, "h": h, "by": by})[0] == "INVALID_ARGUMENT"  # C's message
     for bad in (np.array(["text"]), np.zeros(2, ">f4"), np.zeros((1,) * 9, np.float32)):
         code, message = code_of(a.run, {"x": bad, "h": h})
         assert code == "INVALID_ARGUMENT"
