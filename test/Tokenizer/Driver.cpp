@@ -6,7 +6,7 @@
 //   qtale-tokenizer-tests --fuzz COUNT tokenizer.json
 //     damages the tables COUNT times and uses them: must not crash
 //
-// test_tokenizer.py feeds it what Hugging Face tokenizers was fed.
+// tokenizer_driver.py feeds it what Hugging Face tokenizers was fed.
 //
 //===----------------------------------------------------------------------===//
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from test_tokenizer import token
+from tokenizer_driver import PROGRAM, tok512_text
 
 MARKER = "\u2581"
 
@@ -94,34 +95,35 @@ CASES = {
 }
 
 
-def refuse(program, path) -> str:
-    done = subprocess.run([program, path], input="", capture_output=True, text=True)
+def refuse(path) -> str:
+    done = subprocess.run([PROGRAM, path], input="", capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith(f"{path}: ")
     return done.stderr
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_refused_by_name(name, program, tok512_text, tmp_path):
+def test_refused_by_name(name, tmp_path):
     change, message = CASES[name]
-    tokenizer = json.loads(tok512_text)
+    tokenizer = json.loads(tok512_text())
     change(tokenizer)
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(tokenizer))
-    assert message in refuse(program, path)
+    assert message in refuse(path)
 
 
-def test_no_file_and_no_json(program, tmp_path):
-    assert "No such file" in refuse(program, tmp_path / "absent.json")
+def test_no_file_and_no_json(tmp_path):
+    assert "No such file" in refuse(tmp_path / "absent.json")
     broken = tmp_path / "broken.json"
     broken.write_text('{"model": ')
-    assert "not JSON" in refuse(program, broken)
+    assert "not JSON" in refuse(broken)
     broken.write_text("[1]")
-    assert "must be a JSON object" in refuse(program, broken)
+    assert "must be a JSON object" in refuse(broken)
 
 
-def test_a_cut_file_never_crashes(program, tok512_text, tmp_path):
+def test_a_cut_file_never_crashes(tmp_path):
     path = tmp_path / "cut.json"
-    for length in range(0, len(tok512_text), len(tok512_text) // 40):
-        path.write_text(tok512_text[:length])
-        refuse(program, path)
+    text = tok512_text()
+    for length in range(0, len(text), len(text) // 40):
+        path.write_text(text[:length])
+        refuse(path)

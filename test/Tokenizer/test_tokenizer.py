@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from texts import NASTY, TOK512, random_texts
+from tokenizer_driver import PROGRAM, Driver, tok512_text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 MARKER = "\u2581"
@@ -93,18 +94,18 @@ ADDED_TEXTS = [
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_same_ids(name, driver, tok512_text):
-    text = json.dumps(variant(json.loads(tok512_text), name))
+def test_same_ids(name, tmp_path):
+    text = json.dumps(variant(json.loads(tok512_text()), name))
     oracle = Tokenizer.from_str(text)
     texts = NASTY + ADDED_TEXTS + random_texts(400)
-    ours = driver(text).encode([text.encode() for text in texts])
+    ours = Driver(text, tmp_path).encode([text.encode() for text in texts])
     for text, ids in zip(texts, ours, strict=True):
         assert ids == oracle.encode(text, add_special_tokens=False).ids, repr(text)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_same_text(name, driver, tok512_text):
-    text = json.dumps(variant(json.loads(tok512_text), name))
+def test_same_text(name, tmp_path):
+    text = json.dumps(variant(json.loads(tok512_text()), name))
     oracle = Tokenizer.from_str(text)
     source = random.Random(3)
     lists = [oracle.encode(text).ids for text in NASTY + ADDED_TEXTS + random_texts(200)]
@@ -112,14 +113,14 @@ def test_same_text(name, driver, tok512_text):
     lists += [
         [source.choice([*range(131), *range(259, 520)]) for _ in range(20)] for _ in range(200)
     ]
-    ours = driver(text).decode([(-1, ids) for ids in lists])
+    ours = Driver(text, tmp_path).decode([(-1, ids) for ids in lists])
     for ids, decoded in zip(lists, ours, strict=True):
         # The oracle compares names to skip, and misses those that a normalizer changes.
         plain = [i for i in ids if i > 2]
         assert decoded.decode() == oracle.decode(plain, skip_special_tokens=True), ids
 
 
-def test_a_trained_tokenizer_with_bytes(driver):
+def test_a_trained_tokenizer_with_bytes(tmp_path):
     """Thousands of merges that no script of ours has made, some to the same piece by two ways."""
     oracle = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     oracle.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
@@ -140,7 +141,7 @@ def test_a_trained_tokenizer_with_bytes(driver):
     tokenizer["added_tokens"] = tokenizer["added_tokens"][:3]
     oracle = Tokenizer.from_str(json.dumps(tokenizer))
     assert len(tokenizer["model"]["merges"]) > 1000
-    ours = driver(json.dumps(tokenizer))
+    ours = Driver(json.dumps(tokenizer), tmp_path)
     texts = NASTY + random_texts(1000, seed=22)
     expected = [oracle.encode(text).ids for text in texts]
     assert ours.encode([text.encode() for text in texts]) == expected
@@ -174,27 +175,27 @@ def llama2c_encode(text: str) -> list[int]:
         ids[best : best + 2] = [pieces.index(joined[best])]
 
 
-def test_agrees_with_llama2c(driver, tok512_text):
+def test_agrees_with_llama2c(tmp_path):
     texts = ["Once upon a time, there was a little girl named Lily.", "\u00e9\U0001f600 caf\u00e9"]
     texts += [t for t in random_texts(150, seed=5) if "<" not in t and MARKER not in t]
-    ours = driver(tok512_text).encode([text.encode() for text in texts])
+    ours = Driver(tok512_text(), tmp_path).encode([text.encode() for text in texts])
     assert ours == [llama2c_encode(text) for text in texts]
 
 
-def test_bytes_that_are_no_utf8_survive(driver, tok512_text):
+def test_bytes_that_are_no_utf8_survive(tmp_path):
     source = random.Random(9)
     texts = [b"\xff", b"\xc3", b"a\xe2\x82", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80"]
     texts += [bytes(source.randrange(256) for _ in range(30)) for _ in range(100)]
     texts = [text.replace(b"<", b"(") for text in texts]
-    tokenizer = driver(tok512_text)
+    tokenizer = Driver(tok512_text(), tmp_path)
     decoded = tokenizer.decode([(-1, ids) for ids in tokenizer.encode(texts)])
     assert decoded == texts
     # A byte that is no character is a byte token, 3 + its value.
     assert tokenizer.encode([b"\xff"])[0][-1] == 3 + 0xFF
 
 
-def test_streaming_gives_the_same_bytes(driver, tok512_text):
-    tokenizer = driver(tok512_text)
+def test_streaming_gives_the_same_bytes(tmp_path):
+    tokenizer = Driver(tok512_text(), tmp_path)
     text = "Once upon a time \U0001f600 there"
     ids = [1, *tokenizer.encode([text.encode()])[0]]
     requests = [(p, [i]) for p, i in zip([-1, *ids], ids, strict=False)]
@@ -204,20 +205,20 @@ def test_streaming_gives_the_same_bytes(driver, tok512_text):
     assert any(len(piece) == 1 and piece[0] > 0x7F for piece in pieces)  # half characters
 
 
-def test_ids_without_a_piece_give_nothing(driver, tok512_text):
-    tokenizer = driver(tok512_text)
+def test_ids_without_a_piece_give_nothing(tmp_path):
+    tokenizer = Driver(tok512_text(), tmp_path)
     assert tokenizer.decode([(5, [600, 2**31 - 1, 2])]) == [b""]
     assert tokenizer.decode_error(-1, [-5]).startswith("error 1 ")
 
 
-def test_long_text_in_little_time(driver, tok512_text):
+def test_long_text_in_little_time(tmp_path):
     text = "Once upon a time, there was a little girl named Lily. " * 20000  # 1 MB, one word
-    oracle = Tokenizer.from_str(tok512_text)
-    assert driver(tok512_text).encode([text.encode()])[0] == oracle.encode(text).ids[1:]
+    oracle = Tokenizer.from_str(tok512_text())
+    assert Driver(tok512_text(), tmp_path).encode([text.encode()])[0] == oracle.encode(text).ids[1:]
 
 
-def test_damaged_tables_do_no_harm(program, tok512_text, tmp_path):
+def test_damaged_tables_do_no_harm(tmp_path):
     path = tmp_path / "tokenizer.json"
-    path.write_text(tok512_text, encoding="utf-8")
-    done = subprocess.run([program, "--fuzz", "3000", path], capture_output=True, text=True)
+    path.write_text(tok512_text(), encoding="utf-8")
+    done = subprocess.run([PROGRAM, "--fuzz", "3000", path], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "survived 3000\n"), done.stderr
