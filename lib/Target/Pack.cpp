@@ -1,0 +1,199 @@
+//===- Pack.cpp - Matrices in the order that kernels read -----------------===//
+//
+//   matrix [N, K]        blocks of rows x k, as f32       tiles of 16 rows
+//   +---------+          (scratch; their shape follows    +----------------+
+//   |  | b |  |   -->     the file, so that a source  --> | values         |
+//   |  +---+  |           [K, N] is read in strips of     | scales         |
+//   +---------+           many columns)                   | zero points    |
+//                                                         +----------------+
+//
+// The layout of tiles: QTaleAttributes.td, #qtale.packed.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Pack.h"
+#include "Floats.h"
+
+#include "llvm/Support/Endian.h"
+#include <algorithm>
+
+using namespace mlir;
+using namespace qtale;
+using llvm::Error;
+
+namespace {
+
+constexpr int64_t tileRows = PackedAttr::tileRows;
+/// Integer kernels read 32 k at a time.
+constexpr int64_t stepK = 32;
+
+class Packer {
+public:
+  Packer(const Reader &matrix, PackedAttr format, int64_t begin, int64_t count,
+         uint8_t *out, llvm::MutableArrayRef<float> scratch)
+      : matrix(matrix), scheme(format.getScheme()), element(format.getFloat()),
+        n(matrix.getShape()[0]), k(matrix.getShape()[1]), begin(begin),
+        out(out), scratch(scratch), tileBytes(format.getTileBytes(k)) {
+    rows = std::min(n - begin * tileRows, count * tileRows);
+    if (scheme) {
+      group = scheme.getGroup();
+      scalesOffset = format.getScalesOffset(k);
+      zerosOffset = format.getZerosOffset(k);
+    }
+    paddedRows = count * tileRows;
+  }
+
+  Error pack() {
+    // Where the file's neighbours are rows, blocks are as high as possible;
+    // otherwise as wide as possible.
+    int64_t limit = scratch.size();
+    int64_t blockRows = matrix.getFastAxis() == 0
+                            ? std::min(rows, limit / minPackScratch)
+                            : tileRows;
+    blockRows = std::max(tileRows, blockRows / tileRows * tileRows);
+    int64_t blockK = limit / blockRows - rowGap;
+    blockK = std::min(blockK / 128 * 128, roundUp(k, 128));
+    stride = blockK + rowGap;
+    for (int64_t row = 0; row < rows; row += blockRows)
+      for (int64_t first = 0; first < k; first += blockK)
+        if (Error error = packBlock(row, std::min(blockRows, rows - row), first,
+                                    std::min(blockK, k - first)))
+          return error;
+    return scheme ? packEmptyRows() : Error::success();
+  }
+
+private:
+  /// Rows of the scratch don't lie at powers of two, whose lines would all
+  /// compete for one set of the cache.
+  static constexpr int64_t rowGap = 16;
+
+  Error packBlock(int64_t row, int64_t height, int64_t first, int64_t width) {
+    Box box{{begin * tileRows + row, first}, {height, width}};
+    if (Error error = matrix.read(
+            box, {reinterpret_cast<char *>(scratch.data()), {stride, 1}}))
+      return error;
+    for (int64_t r = 0; r < height; ++r) {
+      float *weights = scratch.data() + r * stride;
+      Error error = scheme ? packInteger(weights, row + r, first, width)
+                           : packFloat(weights, row + r, first, width);
+      if (error)
+        return error;
+    }
+    return Error::success();
+  }
+
+  uint8_t *tileOf(int64_t row) { return out + row / tileRows * tileBytes; }
+
+  //===--- Integers -------------------------------------------------------===//
+
+  Error packInteger(float *weights, int64_t row, int64_t first, int64_t width) {
+    int64_t padded = roundUp(width, group);
+    std::fill(weights + width, weights + padded, 0.0f);
+    for (int64_t i = 0; i < padded; i += group) {
+      uint8_t values[128], zero = 0;
+      uint16_t scale = 0;
+      switch (quantizeGroup(scheme, weights + i, values, scale, zero)) {
+      case QuantizeProblem::None:
+        break;
+      case QuantizeProblem::NotFinite:
+        return problem("is not a finite number", row, first + i);
+      case QuantizeProblem::ScaleOverflow:
+        return problem("needs a scale beyond float16 (65504)", row, first + i);
+      }
+      putGroup(row, first + i, values, scale, zero);
+    }
+    return Error::success();
+  }
+
+  void putGroup(int64_t row, int64_t first, const uint8_t *values,
+                uint16_t scale, uint8_t zero) {
+    uint8_t *tile = tileOf(row);
+    int64_t lane = row % tileRows, index = first / group * tileRows + lane;
+    llvm::support::endian::write16le(tile + scalesOffset + 2 * index, scale);
+    if (scheme.getAsymmetric())
+      tile[zerosOffset + index] = zero;
+    for (int64_t i = 0; i < group; i += stepK) {
+      uint8_t *vectors =
+          tile + (first + i) * tileRows * scheme.getBits() / 8 + 4 * lane;
+      const uint8_t *step = values + i;
+      uint8_t halves[stepK / 2];
+      int64_t bytes = stepK;
+      if (scheme.getBits() == 4) {
+        for (int64_t j = 0; j < stepK / 2; ++j)
+          halves[j] = step[j] | step[j + stepK / 2] << 4;
+        step = halves;
+        bytes = stepK / 2;
+      }
+      for (int64_t j = 0; j < bytes / 4; ++j)
+        memcpy(vectors + 64 * j, step + 4 * j, 4);
+    }
+  }
+
+  /// Rows beyond the matrix are rows of zeros.
+  Error packEmptyRows() {
+    std::vector<float> zeros(roundUp(k, group), 0.0f);
+    for (int64_t row = rows; row < paddedRows; ++row)
+      if (Error error = packInteger(zeros.data(), row, 0, k))
+        return error;
+    return Error::success();
+  }
+
+  //===--- Floats ---------------------------------------------------------===//
+
+  Error packFloat(const float *weights, int64_t row, int64_t first,
+                  int64_t width) {
+    uint32_t largest = 0;
+    if (element.isF32())
+      largest = putLane<uint32_t>(weights, row, first, width, floatBits,
+                                  [](uint32_t bits) { return bits; });
+    else if (element.isF16())
+      largest = putLane<uint16_t>(
+          weights, row, first, width, floatToHalf,
+          [](uint16_t half) { return floatBits(halfToFloat(half)); });
+    else
+      largest = putLane<uint16_t>(
+          weights, row, first, width, floatToBfloat,
+          [](uint16_t bfloat) { return uint32_t(bfloat) << 16; });
+    if (largest < infinityBits)
+      return Error::success();
+    return problem("is not a finite number in the weights' type", row, first);
+  }
+
+  /// Returns the largest magnitude stored, as bits of a float.
+  template <typename Bits, typename Round, typename Magnitude>
+  uint32_t putLane(const float *weights, int64_t row, int64_t first,
+                   int64_t width, Round round, Magnitude magnitude) {
+    uint8_t *lane =
+        tileOf(row) + (first * tileRows + row % tileRows) * sizeof(Bits);
+    uint32_t largest = 0;
+    for (int64_t i = 0; i < width; ++i) {
+      Bits bits = round(weights[i]);
+      largest = std::max(largest, magnitude(bits) & magnitudeMask);
+      memcpy(lane + i * tileRows * sizeof(Bits), &bits, sizeof(Bits));
+    }
+    return largest;
+  }
+
+  Error problem(const char *what, int64_t row, int64_t first) {
+    return llvm::createStringError(
+        "a value of its row " + Twine(begin * tileRows + row) +
+        ", from column " + Twine(first) + " on, " + what);
+  }
+
+  const Reader &matrix;
+  IntAttr scheme;
+  FloatType element;
+  int64_t n, k, begin;
+  uint8_t *out;
+  llvm::MutableArrayRef<float> scratch;
+  int64_t tileBytes, rows, paddedRows, stride = 0;
+  int64_t group = 0, scalesOffset = 0, zerosOffset = 0;
+};
+
+} // namespace
+
+Error qtale::packTiles(const Reader &matrix, PackedAttr format, int64_t begin,
+                       int64_t count, uint8_t *out,
+                       llvm::MutableArrayRef<float> scratch) {
+  return Packer(matrix, format, begin, count, out, scratch).pack();
+}
