@@ -39,8 +39,9 @@ class Tokenizer:
         """Ids of the text, without BOS."""
         try:
             raw = text.encode()
-        except UnicodeEncodeError as error:
-            raise Error("INVALID_ARGUMENT", f"the text is no valid Unicode: {error}") from error
+        except UnicodeEncodeError as problem:
+            message = f"the text is no valid Unicode: {problem}"
+            raise Error("INVALID_ARGUMENT", message) from problem
         capacity = len(raw) + 8
         while True:
             ids = np.empty(capacity, np.int32)

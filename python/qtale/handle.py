@@ -25,7 +25,7 @@ class Handle:
         parent: Handle | None = None,
     ):
         self._what = what
-        self._pointer = pointer.value
+        self._pointer = pointer.value or 0
         self._free = free
         self._parent = parent
         # Reentrant: the garbage collector may end a child while its parent's lock is held.

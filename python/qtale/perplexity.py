@@ -63,6 +63,7 @@ def perplexity(
             for at in range(0, len(window) - 1, rows):
                 step = window[at : min(at + rows, len(window) - 1)]
                 logits = session.step(step, logits="all")
+                assert logits is not None  # "all"
                 losses = negative_log_likelihood(logits, window[at : at + len(step) + 1])
                 total += float(losses.sum())
                 count += len(step)

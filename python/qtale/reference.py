@@ -58,8 +58,9 @@ class Reference:
     """`Reference("folder").logits([1, 2, 3])` -> float64 [3, vocab]."""
 
     def __init__(self, checkpoint: str | Path | Checkpoint, scheme: Scheme | None = None):
-        is_open = isinstance(checkpoint, Checkpoint)
-        self.checkpoint = checkpoint if is_open else open_checkpoint(checkpoint)
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = open_checkpoint(checkpoint)
+        self.checkpoint = checkpoint
         self.config = self.checkpoint.config
         self.scheme = scheme or Scheme()
         # Small models are what it is for: each weight is read once and kept.

@@ -128,6 +128,7 @@ class Session:
                     break
                 step, pending = pending, []
                 logits = self.step(step)
+                assert logits is not None  # "last"
                 token = sampler(logits[0])
                 if token in ends:
                     break

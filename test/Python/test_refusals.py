@@ -128,6 +128,16 @@ def test_shards(tmp_path: Path):
     refused(folder, tmp_path, "no weight_map")
 
 
+def test_token_ids(folder: Path, tmp_path: Path):
+    for text, message in (
+        ('{"eos_token_id": [2, 97]}', "outside the vocabulary of 97"),
+        ('{"bos_token_id": -1}', "bos_token_id must be token ids"),
+        ('{"eos_token_id": "2"}', "eos_token_id must be token ids"),
+    ):
+        (folder / "generation_config.json").write_text(text)
+        refused(folder, tmp_path, message)
+
+
 def test_pytorch_files(folder: Path, tmp_path: Path):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     refused(folder, tmp_path, "convert them to safetensors")

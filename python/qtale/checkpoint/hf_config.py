@@ -117,6 +117,11 @@ def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -
     read.only("partial_rotary_factor", 1, default=1)
     _refuse_windows(raw, path, kind, context)
 
+    vocab = read.integer("vocab_size")
+    for name, ids in (("bos_token_id", (bos,)), ("eos_token_id", eos)):
+        if any(token is not None and token >= vocab for token in ids):
+            raise UserError(f"{path}: {name} {ids} lies outside the vocabulary of {vocab}")
+
     attention_bias = read.flag("attention_bias")
     return LlamaConfig(
         hidden_size=hidden,
@@ -125,7 +130,7 @@ def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_dim=head_dim,
-        vocab_size=read.integer("vocab_size"),
+        vocab_size=vocab,
         context=context,
         norm_eps=read.number("rms_norm_eps", 1e-6),
         rotary=_rotary(raw, path, read),
