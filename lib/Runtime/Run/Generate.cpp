@@ -96,8 +96,83 @@ static uint64_t chooseSeed(const Options &options) {
   return (uint64_t(time.tv_sec) * 1000003u ^ uint64_t(time.tv_nsec)) % 1000000;
 }
 
+namespace {
+
+/// One text: its tokens and how long they took.
+struct Generation {
+  const Artifact &artifact;
+  const Options &options;
+  Session &session;
+  TokenWriter writer;
+  uint64_t seed;
+  int64_t prompt = 0;  /// tokens
+  int64_t written = 0; /// tokens
+  int64_t decoded = 0; /// steps of a single token
+  double promptSeconds = 0, decodeSeconds = 0;
+  bool full = false; /// it ended because the context did
+
+  int write(std::vector<int32_t> tokens);
+  void report() const;
+};
+
+} // namespace
+
+int Generation::write(std::vector<int32_t> tokens) {
+  const qtale_api *api = artifact.api;
+  int64_t context = api->model_context(artifact.model);
+  int64_t steps = options.steps.value_or(256);
+  Sampler sampler(options.sampling, seed);
+  std::vector<float> logits;
+  prompt = static_cast<int64_t>(tokens.size());
+  double begin = now();
+  while (written < steps) {
+    // The last token needs no position: it is written, but not stepped over.
+    int64_t position = api->session_position(session.handle);
+    if (position >= context) {
+      full = true;
+      break;
+    }
+    if (int code = session.step(tokens, &logits))
+      return code;
+    if (position == 0)
+      promptSeconds = now() - begin;
+    else
+      ++decoded;
+    int32_t token =
+        sampler.sample(logits.data(), static_cast<int64_t>(logits.size()));
+    if (token < 0)
+      return error(
+          "the model's logits are not numbers at position %lld; its "
+          "weights may be damaged (see --verify)",
+          static_cast<long long>(api->session_position(session.handle) - 1));
+    if (endsHere(artifact, options, token))
+      break;
+    if (int code = writer.write(tokens.back(), token))
+      return code;
+    ++written;
+    tokens.assign(1, token);
+  }
+  decodeSeconds = now() - begin - promptSeconds;
+  return kDone;
+}
+
 static std::string counted(int64_t tokens) {
   return std::to_string(tokens) + (tokens == 1 ? " token" : " tokens");
+}
+
+void Generation::report() const {
+  if (full)
+    note("stopped: the context of %s is full",
+         counted(artifact.api->model_context(artifact.model)).c_str());
+  char speed[64] = "";
+  if (decoded)
+    std::snprintf(speed, sizeof(speed), " (%.1f tok/s decode)",
+                  double(decoded) / decodeSeconds);
+  std::string sampled;
+  if (options.sampling.temperature > 0)
+    sampled = ", seed " + std::to_string(seed);
+  note("%s%s, prompt of %s in %.1f ms%s", counted(written).c_str(), speed,
+       counted(prompt).c_str(), promptSeconds * 1e3, sampled.c_str());
 }
 
 int qtale::run::generate(const Artifact &artifact, const Options &options) {
@@ -109,65 +184,17 @@ int qtale::run::generate(const Artifact &artifact, const Options &options) {
   std::vector<int32_t> tokens;
   if (int code = readPrompt(artifact, options, tokens))
     return code;
-  int64_t context = artifact.api->model_context(artifact.model);
-  int64_t promptCount = static_cast<int64_t>(tokens.size());
-  if (promptCount > context)
-    return error("the prompt has %lld tokens, but the model's context holds "
-                 "%lld; give a shorter one",
-                 static_cast<long long>(promptCount),
-                 static_cast<long long>(context));
-
-  uint64_t seed = chooseSeed(options);
-  Sampler sampler(options.sampling, seed);
-  TokenWriter writer(artifact, options.outputIds);
-  std::vector<float> logits;
-  double begin = now(), promptEnd = begin;
-  int64_t steps = options.steps.value_or(256), written = 0, decoded = 0;
-  bool full = false;
-  int32_t previous = tokens.back();
-  while (written < steps) {
-    // The last token needs no position: it is written, but not stepped over.
-    if (artifact.api->session_position(session.handle) >= context) {
-      full = true;
-      break;
-    }
-    if (int code = session.step(tokens, &logits))
-      return code;
-    if (written == 0)
-      promptEnd = now();
-    else
-      ++decoded;
-    int32_t token =
-        sampler.sample(logits.data(), static_cast<int64_t>(logits.size()));
-    if (token < 0)
-      return error("the model's logits are not numbers at position %lld; its "
-                   "weights may be damaged (see --verify)",
-                   static_cast<long long>(
-                       artifact.api->session_position(session.handle) - 1));
-    if (endsHere(artifact, options, token))
-      break;
-    if (int code = writer.write(previous, token))
-      return code;
-    ++written;
-    previous = token;
-    tokens.assign(1, token);
-  }
-  if (int code = writer.finish())
+  Generation generation{artifact, options, session,
+                        TokenWriter(artifact, options.outputIds),
+                        chooseSeed(options)};
+  int code = generation.write(std::move(tokens));
+  if (code && generation.written == 0)
     return code;
-
-  double end = now();
-  if (full)
-    note("stopped: the context of %lld tokens is full",
-         static_cast<long long>(context));
-  char speed[64] = "";
-  if (decoded)
-    std::snprintf(speed, sizeof(speed), " (%.1f tok/s decode)",
-                  double(decoded) / (end - promptEnd));
-  std::string seedUsed;
-  if (options.sampling.temperature > 0)
-    seedUsed = ", seed " + std::to_string(seed);
-  note("%s%s, prompt of %s in %.1f ms%s", counted(written).c_str(), speed,
-       counted(promptCount).c_str(), (promptEnd - begin) * 1e3,
-       seedUsed.c_str());
+  // What was begun gets its end of line, also after a failure.
+  if (int failed = generation.writer.finish())
+    return failed;
+  if (code)
+    return code;
+  generation.report();
   return kDone;
 }

@@ -51,9 +51,13 @@ void qtale::run::note(const char *format, ...) {
 }
 
 bool qtale::run::print(const std::string &text) {
+  static bool broken = false; // said once
+  if (broken)
+    return false;
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
       std::fflush(stdout) == 0)
     return true;
+  broken = true;
   error("cannot write to standard output: %s", std::strerror(errno));
   return false;
 }

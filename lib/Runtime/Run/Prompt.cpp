@@ -72,16 +72,26 @@ static int fileTokens(const std::string &path, std::vector<int32_t> &tokens) {
   return kDone;
 }
 
-int qtale::run::readPrompt(const Artifact &artifact, const Options &options,
-                           std::vector<int32_t> &tokens) {
-  if (options.prompt)
-    return promptTokens(artifact, *options.prompt, tokens);
-  const std::string &ids = *options.ids;
+static int readIds(const std::string &ids, std::vector<int32_t> &tokens) {
   if (ids.size() > 4 && ids.compare(ids.size() - 4, 4, ".npy") == 0)
     return fileTokens(ids, tokens);
   if (!parseIds(ids, tokens))
     return misuse("--ids must be ids with commas between, or a .npy file, but "
                   "is '%s'",
                   ids.c_str());
+  return kDone;
+}
+
+int qtale::run::readPrompt(const Artifact &artifact, const Options &options,
+                           std::vector<int32_t> &tokens) {
+  if (int code = options.prompt
+                     ? promptTokens(artifact, *options.prompt, tokens)
+                     : readIds(*options.ids, tokens))
+    return code;
+  int64_t context = artifact.api->model_context(artifact.model);
+  if (static_cast<int64_t>(tokens.size()) > context)
+    return error("the prompt has %zu tokens, but the model's context holds "
+                 "%lld; give a shorter one",
+                 tokens.size(), static_cast<long long>(context));
   return kDone;
 }

@@ -7,7 +7,7 @@
 
 namespace qtale::run {
 
-/// The tokens of --prompt or --ids; at least one.
+/// The tokens of --prompt or --ids: at least one, at most the context.
 int readPrompt(const Artifact &artifact, const Options &options,
                std::vector<int32_t> &tokens);
 
