@@ -45,6 +45,14 @@ inline constexpr llvm::StringLiteral context = "qtale.context";
 inline constexpr llvm::StringLiteral bos = "qtale.bos";
 inline constexpr llvm::StringLiteral eos = "qtale.eos";
 inline constexpr llvm::StringLiteral tokenizer = "qtale.tokenizer";
+/// Module, from `kernels` on: ports of @main (arrays of dictionaries of name,
+/// dtype, shape), caches of @step (array of types), columns of its logits.
+inline constexpr llvm::StringLiteral inputs = "qtale.inputs";
+inline constexpr llvm::StringLiteral outputs = "qtale.outputs";
+inline constexpr llvm::StringLiteral caches = "qtale.caches";
+inline constexpr llvm::StringLiteral vocab = "qtale.vocab";
+/// cf.assert: the qtale_code that the entry returns (i32).
+inline constexpr llvm::StringLiteral code = "qtale.code";
 /// Argument and result of an entry: the model's name for it, and its dtype as
 /// NumPy spells it ("float32", "uint8", "bool").
 inline constexpr llvm::StringLiteral name = "qtale.name";

@@ -179,7 +179,7 @@ def QTale_DequantizeAttr : QTale_Recipe<"Dequantize", "dequantize"> {
                         "::qtale::RecipeAttrInterface":$scale,
                         OptionalParameter<"::qtale::RecipeAttrInterface">:$zero,
                         "int64_t":$axis, "int64_t":$block);
-  let assemblyFormat = "`<` $input `,` $scale (`,` `zero` `=` $zero^)? `,` struct($axis, $block) `>`";
+  let assemblyFormat = "`<` $input `,` $scale (`zero` `=` $zero^)? `,` struct($axis, $block) `>`";
 }
 
 def QTale_QuantizeAttr : QTale_Recipe<"Quantize", "quantize"> {

@@ -3,7 +3,9 @@
 //   weights     weight  param
 //   verbs       embedding  quantize_rows  matmul  rms_norm  layer_norm  rope
 //               kv_append  attention  gather_rows           (tensors of rows)
-//   kernels     launch  weight_address  kv_block  arena  barrier  next_chunk  dot
+//   kernels     launch  weight_address  kv_block  dot
+//   entries     arena  arena_limit  load_argument  store_result
+//   team        thread  next_chunk  barrier
 //
 //===----------------------------------------------------------------------===//
 
@@ -352,6 +354,19 @@ def QTale_ArenaLimitOp : QTale_Op<"arena_limit", [Pure]> {
   let arguments = (ins QTale_ContextType:$context);
   let results = (outs Index:$result);
   let assemblyFormat = "$context attr-dict";
+}
+
+def QTale_LoadArgumentOp : QTale_Op<"load_argument", [Pure]> {
+  let summary = "argument of an entry, from the runtime's descriptors";
+  let arguments = (ins AnyType:$arguments, I64Attr:$index);
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$arguments `,` $index attr-dict `:` type($arguments) `,` type($result)";
+}
+
+def QTale_StoreResultOp : QTale_Op<"store_result"> {
+  let summary = "result of an entry, to the runtime's descriptors";
+  let arguments = (ins AnyType:$arguments, I64Attr:$index, AnyMemRef:$value);
+  let assemblyFormat = "$arguments `,` $index `,` $value attr-dict `:` type($arguments) `,` type($value)";
 }
 
 def QTale_ThreadOp : QTale_Op<"thread", [Pure]> {

@@ -1,0 +1,117 @@
+//===- Passes.td - Tensors to buffers to LLVM -----------------------------===//
+//
+// In the order of the pipeline.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QTALE_CONVERSION_PASSES_TD
+#define QTALE_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def EnterLevels : Pass<"qtale-enter-levels", "::mlir::ModuleOp"> {
+  let summary = "Make a module for each CPU level, and place the weights";
+  let description = [{
+    Before: module { qtale.weight @w …  func @main(%x)  func @step(%tokens, …) }
+    After:  module attributes {qtale.inputs = …, qtale.caches = …} {
+              qtale.weight @w … {offset = 0}
+              module @"x86-64-v3" { func @main(%context, %x)  func @step(%context, %tokens, …) }
+            }
+
+    What the runtime has to know of the entries (names, shapes, caches) becomes
+    attributes of the outer module; levels share its weights.
+  }];
+  let options = [ListOption<"levels", "levels", "std::string", "names of CPU levels, the best first">];
+}
+
+def MaterializeCopies : Pass<"qtale-materialize-copies", "::mlir::func::FuncOp"> {
+  let summary = "Turn memref.copy into parallel loops";
+  let description = "Bufferization leaves copies; as linalg.generic they are shared by the team like any other loop.";
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def PlanArena : Pass<"qtale-plan-arena", "::mlir::ModuleOp"> {
+  let summary = "Map every allocation of an entry to one arena";
+  let description = [{
+    Before: %b = memref.alloc(%rows) : memref<?x64xf32>
+    After:  %b = qtale.arena %context, %offset[%rows] : memref<?x64xf32>
+
+    Buffers whose lives don't overlap and whose dynamic sizes agree share a
+    slot. Slots lie one behind the other; an entry that needs more than the
+    arena has returns QTALE_LIMIT. For `@step` the bytes become a function,
+    `@step_scratch(rows, logit_rows)`.
+
+    Requires: allocations stand in the entry's own block.
+    Ensures: no memref.alloc is left.
+  }];
+  let statistics = [Statistic<"numAllocs", "num-allocs", "Allocations mapped">,
+                    Statistic<"numSlots", "num-slots", "Slots they share">];
+}
+
+def ShareWork : Pass<"qtale-share-work", "::mlir::func::FuncOp"> {
+  let summary = "Let one thread do what may be done once";
+  let description = [{
+    Every thread of the team executes an entry. Parallel loops divide their
+    iterations; arithmetic is repeated by all; whatever else writes memory is
+    done by thread 0 between barriers.
+
+    Requires: the function takes the context first.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect"];
+}
+
+def LowerParallel : Pass<"qtale-lower-parallel", "::mlir::func::FuncOp"> {
+  let summary = "Divide parallel loops among the team";
+  let description = [{
+    Before: scf.forall (%i) in (%n) { body }
+    After:  scf.while { %i = qtale.next_chunk; %i < %n } do { body }
+            qtale.barrier
+
+    `scf.parallel` likewise, with several of its iterations in a chunk. Inner
+    parallel loops become sequential.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect"];
+}
+
+def EntryArguments : Pass<"qtale-entry-arguments", "::mlir::func::FuncOp"> {
+  let summary = "Pass an entry's buffers as the runtime does";
+  let description = [{
+    Before: func @main(%context, %x: memref<?x8xf32>) -> memref<?xf32>
+    After:  func @main(%context, %arguments: !llvm.ptr) -> i32
+
+    `arguments` points to descriptors: inputs, then results (ModuleABI.h).
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+def LowerAsserts : Pass<"qtale-lower-asserts", "::mlir::func::FuncOp"> {
+  let summary = "Return an error code where an assertion fails";
+  let description = [{
+    Before: cf.assert %ok, "…" {qtale.code = 8 : i32}
+    After:  cf.cond_br %ok, ^next, ^fail    ^fail: return %code
+
+    All threads take the same branch. Without the attribute the code is
+    QTALE_INVALID_ARGUMENT.
+  }];
+}
+
+def ApproximateMath : Pass<"qtale-approximate-math", "::mlir::func::FuncOp"> {
+  let summary = "Expand exp, tanh, erf, sin, cos, log into polynomials";
+  let description = [{
+    The same on every CPU, unlike the C library's; docs/Numerics.md states the
+    errors. Multiplications and additions fuse only where `math.fma` says so.
+  }];
+}
+
+def KernelsToLLVM : Pass<"qtale-kernels-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "Convert a level's module to the LLVM dialect";
+  let description = [{
+    Functions, control flow, vectors, buffers and the operations of the qtale
+    dialect that touch the context (layout: ModuleABI.h).
+
+    Ensures: only the LLVM dialect is left.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+#endif // QTALE_CONVERSION_PASSES_TD

@@ -1,0 +1,41 @@
+//===- ApproximateMath.cpp - The same exp on every CPU --------------------===//
+
+#include "qtale/Conversion/Passes.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace qtale {
+#define GEN_PASS_DEF_APPROXIMATEMATH
+#include "qtale/Conversion/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+struct ApproximateMath : qtale::impl::ApproximateMathBase<ApproximateMath> {
+  using Base::Base;
+
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<vector::VectorDialect, math::MathDialect>();
+  }
+
+  void runOnOperation() override {
+    // Widen f16 and bf16 to f32 around them, then expand.
+    auto isApproximated = [](StringRef name) {
+      return llvm::is_contained(
+          {math::ExpOp::getOperationName(), math::TanhOp::getOperationName(),
+           math::ErfOp::getOperationName(), math::SinOp::getOperationName(),
+           math::CosOp::getOperationName(), math::LogOp::getOperationName()},
+          name);
+    };
+    RewritePatternSet patterns(&getContext());
+    populateMathF32ExpansionPatterns(patterns, isApproximated);
+    populateMathPolynomialApproximationPatterns(patterns, isApproximated);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace

@@ -1,0 +1,229 @@
+//===- KernelsToLLVM.cpp - A level's module in the LLVM dialect -----------===//
+//
+// The operations of the qtale dialect that are left read the context; its
+// fields stand where ModuleABI.h says.
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Conversion/Passes.h"
+#include "qtale/Dialect/QTale/IR/QTale.h"
+#include "qtale/Runtime/ModuleABI.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
+#include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
+#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "mlir/Conversion/LLVMCommon/Pattern.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MathToLibm/MathToLibm.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
+#include "mlir/Dialect/LLVMIR/FunctionCallUtils.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Transforms/DialectConversion.h"
+
+using namespace mlir;
+using namespace qtale;
+
+namespace qtale {
+#define GEN_PASS_DEF_KERNELSTOLLVM
+#include "qtale/Conversion/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+
+Value pointerAt(OpBuilder &b, Location loc, Value base, Value byteOffset) {
+  return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
+                             byteOffset);
+}
+Value constant(OpBuilder &b, Location loc, int64_t value) {
+  return LLVM::ConstantOp::create(b, loc, b.getI64Type(), value);
+}
+Value loadPointer(OpBuilder &b, Location loc, Value from) {
+  return LLVM::LoadOp::create(b, loc, from.getType(), from);
+}
+/// A field of the context.
+Value loadField(OpBuilder &b, Location loc, Value context, size_t offset,
+                Type type) {
+  return LLVM::LoadOp::create(
+      b, loc, type, pointerAt(b, loc, context, constant(b, loc, offset)));
+}
+Value loadPointerField(OpBuilder &b, Location loc, Value context,
+                       size_t offset) {
+  return loadField(b, loc, context, offset, context.getType());
+}
+
+template <typename Op> struct Pattern : ConvertOpToLLVMPattern<Op> {
+  using ConvertOpToLLVMPattern<Op>::ConvertOpToLLVMPattern;
+  using Adaptor = typename Op::Adaptor;
+
+  Value descriptor(OpBuilder &b, Location loc, MemRefType type,
+                   Value pointer) const {
+    return MemRefDescriptor::fromStaticShape(b, loc, *this->getTypeConverter(),
+                                             type, pointer);
+  }
+};
+
+struct WeightAddress : Pattern<WeightAddressOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(WeightAddressOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Value weights = loadPointerField(b, loc, adaptor.getContext(),
+                                     offsetof(qtale_context, weights));
+    Value address =
+        pointerAt(b, loc, weights, constant(b, loc, op.getOffset()));
+    b.replaceOp(op, descriptor(b, loc, op.getType(), address));
+    return success();
+  }
+};
+
+struct KVBlock : Pattern<KVBlockOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(KVBlockOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    // kv[cache][sequence][block]
+    Location loc = op.getLoc();
+    Value table = loadPointerField(b, loc, adaptor.getContext(),
+                                   offsetof(qtale_context, kv));
+    for (Value index :
+         {adaptor.getCache(), adaptor.getSequence(), adaptor.getBlock()}) {
+      Value entry = LLVM::GEPOp::create(b, loc, table.getType(),
+                                        table.getType(), table, index);
+      table = loadPointer(b, loc, entry);
+    }
+    auto keys = cast<MemRefType>(op.getKeys().getType());
+    int64_t bytes = keys.getNumElements() * keys.getElementTypeBitWidth() / 8;
+    Value values = pointerAt(b, loc, table, constant(b, loc, bytes));
+    b.replaceOp(op,
+                {descriptor(b, loc, keys, table),
+                 descriptor(b, loc, cast<MemRefType>(op.getValues().getType()),
+                            values)});
+    return success();
+  }
+};
+
+struct Arena : Pattern<ArenaOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(ArenaOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getType());
+    Value base = loadPointerField(b, loc, adaptor.getContext(),
+                                  offsetof(qtale_context, arena));
+    Value pointer = pointerAt(b, loc, base, adaptor.getOffset());
+
+    auto memref =
+        MemRefDescriptor::poison(b, loc, getTypeConverter()->convertType(type));
+    memref.setAllocatedPtr(b, loc, pointer);
+    memref.setAlignedPtr(b, loc, pointer);
+    memref.setOffset(b, loc, constant(b, loc, 0));
+    Value stride = constant(b, loc, 1);
+    unsigned dynamic = adaptor.getSizes().size();
+    for (int64_t axis = type.getRank() - 1; axis >= 0; --axis) {
+      Value size = type.isDynamicDim(axis)
+                       ? adaptor.getSizes()[--dynamic]
+                       : constant(b, loc, type.getDimSize(axis));
+      memref.setSize(b, loc, axis, size);
+      memref.setStride(b, loc, axis, stride);
+      if (axis)
+        stride = LLVM::MulOp::create(b, loc, stride, size);
+    }
+    b.replaceOp(op, Value(memref));
+    return success();
+  }
+};
+
+/// A field of the context that is a number.
+template <typename Op, size_t offset> struct NumberField : Pattern<Op> {
+  using Pattern<Op>::Pattern;
+  LogicalResult matchAndRewrite(Op op, typename Op::Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    b.replaceOp(op, loadField(b, op.getLoc(), adaptor.getContext(), offset,
+                              b.getI64Type()));
+    return success();
+  }
+};
+
+struct LoadArgument : Pattern<LoadArgumentOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(LoadArgumentOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Value pointer =
+        loadPointerField(b, loc, adaptor.getArguments(), 8 * op.getIndex());
+    b.replaceOpWithNewOp<LLVM::LoadOp>(
+        op, getTypeConverter()->convertType(op.getType()), pointer);
+    return success();
+  }
+};
+
+struct StoreResult : Pattern<StoreResultOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(StoreResultOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Value pointer = loadPointerField(b, op.getLoc(), adaptor.getArguments(),
+                                     8 * op.getIndex());
+    b.replaceOpWithNewOp<LLVM::StoreOp>(op, adaptor.getValue(), pointer);
+    return success();
+  }
+};
+
+/// A call of the runtime with the context.
+template <typename Op> struct RuntimeCall : Pattern<Op> {
+  RuntimeCall(const LLVMTypeConverter &converter, StringRef name)
+      : Pattern<Op>(converter), name(name) {}
+  LogicalResult matchAndRewrite(Op op, typename Op::Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+    Type result = op->getNumResults()
+                      ? Type(b.getI64Type())
+                      : Type(LLVM::LLVMVoidType::get(b.getContext()));
+    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
+        b, op->template getParentOfType<ModuleOp>(), name, pointer, result);
+    if (failed(function))
+      return b.notifyMatchFailure(op, "the runtime's name is taken");
+    b.replaceOpWithNewOp<LLVM::CallOp>(op, *function, adaptor.getContext());
+    return success();
+  }
+  StringRef name;
+};
+
+struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    LowerToLLVMOptions options(context);
+    options.overrideIndexBitwidth(64);
+    LLVMTypeConverter converter(context, options);
+    converter.addConversion([](ContextType type) {
+      return LLVM::LLVMPointerType::get(type.getContext());
+    });
+
+    RewritePatternSet patterns(context);
+    arith::populateArithToLLVMConversionPatterns(converter, patterns);
+    cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+    populateFuncToLLVMConversionPatterns(converter, patterns);
+    populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
+    populateMathToLLVMConversionPatterns(converter, patterns);
+    // What LLVM has no instruction for; tried last.
+    populateMathToLibmConversionPatterns(patterns, /*benefit=*/0);
+    ub::populateUBToLLVMConversionPatterns(converter, patterns);
+    patterns
+        .add<WeightAddress, KVBlock, Arena, LoadArgument, StoreResult,
+             NumberField<ArenaLimitOp, offsetof(qtale_context, arena_bytes)>,
+             NumberField<ThreadOp, offsetof(qtale_context, thread)>>(converter);
+    patterns.add<RuntimeCall<NextChunkOp>>(converter, "qtale_rt_next_chunk");
+    patterns.add<RuntimeCall<BarrierOp>>(converter, "qtale_rt_barrier");
+
+    LLVMConversionTarget target(*context);
+    target.addLegalOp<ModuleOp>();
+    if (failed(applyPartialConversion(getOperation(), target,
+                                      std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace

@@ -1,0 +1,186 @@
+//===- LowerParallel.cpp - Parallel loops among the team ------------------===//
+//
+//   while ((c = next_chunk) < chunks) { iterations of chunk c }   barrier
+//
+// scf.forall (kernels): an iteration is a chunk.
+// scf.parallel (elementwise): the last dimension is the inner loop, the others
+// are counted through; a chunk has about 1024 elements.
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Conversion/Passes.h"
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+using namespace qtale;
+
+namespace qtale {
+#define GEN_PASS_DEF_LOWERPARALLEL
+#include "qtale/Conversion/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+
+constexpr int64_t chunkElements = 1024;
+
+class Lowering {
+public:
+  Lowering(ImplicitLocOpBuilder &b, Value context) : b(b), context(context) {}
+
+  void lower(scf::ForallOp loop);
+  void lower(scf::ParallelOp loop);
+  static void makeSequential(scf::ParallelOp loop);
+
+private:
+  Value constant(int64_t value) {
+    return arith::ConstantIndexOp::create(b, value);
+  }
+  Value ceilDiv(Value a, Value c) {
+    Value sum = arith::AddIOp::create(b, a, c);
+    return arith::DivUIOp::create(b, arith::SubIOp::create(b, sum, constant(1)),
+                                  c);
+  }
+  /// Chunks 0 … count - 1 in turn, then the barrier.
+  void chunks(Value count, function_ref<void(Value)> body);
+
+  ImplicitLocOpBuilder &b;
+  Value context;
+};
+
+void Lowering::chunks(Value count, function_ref<void(Value)> body) {
+  auto loop = scf::WhileOp::create(
+      b, TypeRange{b.getIndexType()}, ValueRange{},
+      [&](OpBuilder &builder, Location loc, ValueRange) {
+        Value chunk =
+            NextChunkOp::create(builder, loc, builder.getIndexType(), context);
+        Value more = arith::CmpIOp::create(
+            builder, loc, arith::CmpIPredicate::slt, chunk, count);
+        scf::ConditionOp::create(builder, loc, more, chunk);
+      },
+      [&](OpBuilder &builder, Location loc, ValueRange args) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToEnd(builder.getInsertionBlock());
+        body(args[0]);
+        scf::YieldOp::create(b);
+      });
+  b.setInsertionPointAfter(loop);
+  BarrierOp::create(b, context);
+}
+
+/// Moves the loop's body to the builder, its induction variables replaced.
+void inlineBody(ImplicitLocOpBuilder &b, Block *body, ValueRange ivs) {
+  body->getTerminator()->erase();
+  Block *target = b.getInsertionBlock();
+  target->getOperations().splice(b.getInsertionPoint(), body->getOperations());
+  for (auto [argument, iv] : llvm::zip_equal(body->getArguments(), ivs))
+    argument.replaceAllUsesWith(iv);
+}
+
+void Lowering::lower(scf::ForallOp loop) {
+  SmallVector<OpFoldResult> bounds = loop.getMixedUpperBound();
+  Value count = getValueOrCreateConstantIndexOp(b, b.getLoc(), bounds[0]);
+  chunks(count, [&](Value chunk) { inlineBody(b, loop.getBody(), chunk); });
+  loop.erase();
+}
+
+void Lowering::lower(scf::ParallelOp loop) {
+  int64_t rank = loop.getNumLoops();
+  SmallVector<Value> trips;
+  for (auto [from, to, step] : llvm::zip_equal(
+           loop.getLowerBound(), loop.getUpperBound(), loop.getStep()))
+    trips.push_back(ceilDiv(arith::SubIOp::create(b, to, from), step));
+  auto iv = [&](int64_t axis, Value count) -> Value {
+    Value offset = arith::MulIOp::create(b, count, loop.getStep()[axis]);
+    return arith::AddIOp::create(b, loop.getLowerBound()[axis], offset);
+  };
+
+  // Units are counted through; a unit is a whole inner loop (or one element).
+  Value units = rank == 1 ? trips[0] : constant(1), inner = constant(1);
+  for (int64_t axis = 0; axis + 1 < rank; ++axis)
+    units = arith::MulIOp::create(b, units, trips[axis]);
+  if (rank > 1)
+    inner = arith::MaxUIOp::create(b, trips[rank - 1], inner);
+  Value perChunk = arith::MaxUIOp::create(
+      b, arith::DivUIOp::create(b, constant(chunkElements), inner),
+      constant(1));
+
+  chunks(ceilDiv(units, perChunk), [&](Value chunk) {
+    Value first = arith::MulIOp::create(b, chunk, perChunk);
+    Value last = arith::MinUIOp::create(
+        b, arith::AddIOp::create(b, first, perChunk), units);
+    auto unit = scf::ForOp::create(b, first, last, constant(1));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(unit.getBody());
+    SmallVector<Value> ivs(rank);
+    Value rest = unit.getInductionVar();
+    if (rank == 1) {
+      ivs[0] = iv(0, rest);
+    } else {
+      for (int64_t axis = rank - 2; axis >= 0; --axis) {
+        Value count =
+            axis ? arith::RemUIOp::create(b, rest, trips[axis]).getResult()
+                 : rest;
+        if (axis)
+          rest = arith::DivUIOp::create(b, rest, trips[axis]);
+        ivs[axis] = iv(axis, count);
+      }
+      auto last =
+          scf::ForOp::create(b, constant(0), trips[rank - 1], constant(1));
+      b.setInsertionPointToStart(last.getBody());
+      ivs[rank - 1] = iv(rank - 1, last.getInductionVar());
+    }
+    inlineBody(b, loop.getBody(), ivs);
+  });
+  loop.erase();
+}
+
+void Lowering::makeSequential(scf::ParallelOp loop) {
+  ImplicitLocOpBuilder b(loop.getLoc(), loop);
+  SmallVector<Value> ivs;
+  for (auto [from, to, step] : llvm::zip_equal(
+           loop.getLowerBound(), loop.getUpperBound(), loop.getStep())) {
+    auto inner = scf::ForOp::create(b, from, to, step);
+    ivs.push_back(inner.getInductionVar());
+    b.setInsertionPointToStart(inner.getBody());
+  }
+  inlineBody(b, loop.getBody(), ivs);
+  loop.erase();
+}
+
+struct LowerParallel : qtale::impl::LowerParallelBase<LowerParallel> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    func::FuncOp func = getOperation();
+    SmallVector<Operation *> outer, inner;
+    WalkResult result = func.walk([&](Operation *op) {
+      if (!isa<scf::ForallOp, scf::ParallelOp>(op))
+        return WalkResult::advance();
+      if (op->getNumResults()) {
+        op->emitError("parallel reductions are not supported");
+        return WalkResult::interrupt();
+      }
+      bool nested = op->getParentOfType<scf::ForallOp>() ||
+                    op->getParentOfType<scf::ParallelOp>();
+      (nested ? inner : outer).push_back(op);
+      return WalkResult::advance();
+    });
+    if (result.wasInterrupted())
+      return signalPassFailure();
+    for (Operation *op : inner)
+      if (auto loop = dyn_cast<scf::ParallelOp>(op))
+        Lowering::makeSequential(loop);
+    for (Operation *op : outer) {
+      ImplicitLocOpBuilder b(op->getLoc(), op);
+      Lowering lowering(b, func.getArgument(0));
+      if (auto loop = dyn_cast<scf::ForallOp>(op))
+        lowering.lower(loop);
+      else
+        lowering.lower(cast<scf::ParallelOp>(op));
+    }
+  }
+};
+} // namespace

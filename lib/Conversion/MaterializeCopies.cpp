@@ -1,0 +1,37 @@
+//===- MaterializeCopies.cpp - Copies are loops ---------------------------===//
+
+#include "qtale/Conversion/Passes.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+
+namespace qtale {
+#define GEN_PASS_DEF_MATERIALIZECOPIES
+#include "qtale/Conversion/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+struct MaterializeCopies
+    : qtale::impl::MaterializeCopiesBase<MaterializeCopies> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    getOperation().walk([](memref::CopyOp copy) {
+      ImplicitLocOpBuilder b(copy.getLoc(), copy);
+      int64_t rank = cast<MemRefType>(copy.getTarget().getType()).getRank();
+      AffineMap identity = b.getMultiDimIdentityMap(rank);
+      SmallVector<utils::IteratorType> iterators(rank,
+                                                 utils::IteratorType::parallel);
+      linalg::GenericOp::create(
+          b, copy.getSource(), copy.getTarget(),
+          ArrayRef<AffineMap>{identity, identity}, iterators,
+          [](OpBuilder &builder, Location loc, ValueRange args) {
+            linalg::YieldOp::create(builder, loc, args[0]);
+          });
+      copy.erase();
+    });
+  }
+};
+} // namespace

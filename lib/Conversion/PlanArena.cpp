@@ -1,0 +1,243 @@
+//===- PlanArena.cpp - Every allocation in one arena ----------------------===//
+//
+//   alloc a ──────┐                      offset
+//   alloc b   ────────┐        slot 0:   0            a  c
+//   alloc c        ─────┐      slot 1:   |slot 0|     b
+//
+// Sizes are products of a constant and dynamic dimensions. Buffers share a slot
+// if their lives are apart and their dimensions the same; its constant is the
+// largest. So @step's scratch is a formula of its rows.
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Conversion/Passes.h"
+#include "qtale/Dialect/QTale/IR/QTale.h"
+#include "qtale/Runtime/qtale.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+using namespace qtale;
+
+namespace qtale {
+#define GEN_PASS_DEF_PLANARENA
+#include "qtale/Conversion/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+
+constexpr int64_t alignment = 64;
+
+/// Buffers that take turns in one place.
+struct Slot {
+  SmallVector<memref::AllocOp> members;
+  SmallVector<Value> sizes; // the dynamic dimensions
+  int64_t bytes = 0;        // the constant factor
+  unsigned busyUntil = 0;   // position in the block
+};
+
+class Planner {
+public:
+  Planner(func::FuncOp entry)
+      : entry(entry), body(&entry.front()), step(entry.getSymName() == "step"),
+        aliases(entry) {}
+
+  LogicalResult run();
+  ArrayRef<Slot> getSlots() const { return slots; }
+  bool isStep() const { return step; }
+  /// 0: the step's rows, 1: its logit rows, nothing: another size.
+  std::optional<int> rowsArgument(Value size) const;
+
+private:
+  bool sameSize(Value a, Value b) const;
+  unsigned lastUse(memref::AllocOp alloc);
+  void assign(memref::AllocOp alloc);
+  void place();
+
+  func::FuncOp entry;
+  Block *body;
+  bool step;
+  BufferViewFlowAnalysis aliases;
+  DenseMap<Operation *, unsigned> positions;
+  SmallVector<Slot> slots;
+};
+
+std::optional<int> Planner::rowsArgument(Value size) const {
+  auto dim = size.getDefiningOp<memref::DimOp>();
+  auto argument = dim ? dyn_cast<BlockArgument>(dim.getSource()) : nullptr;
+  if (!isStep() || !argument || argument.getOwner() != body ||
+      dim.getConstantIndex() != 0)
+    return std::nullopt;
+  // context, tokens, sequences, positions, rows
+  return argument.getArgNumber() <= 3 ? 0 : 1;
+}
+
+bool Planner::sameSize(Value a, Value b) const {
+  if (a == b)
+    return true;
+  if (std::optional<int> rows = rowsArgument(a))
+    return rows == rowsArgument(b);
+  auto x = a.getDefiningOp<memref::DimOp>();
+  auto y = b.getDefiningOp<memref::DimOp>();
+  return x && y && x.getSource() == y.getSource() && x.getConstantIndex() &&
+         x.getConstantIndex() == y.getConstantIndex();
+}
+
+unsigned Planner::lastUse(memref::AllocOp alloc) {
+  unsigned last = positions[alloc];
+  for (Value alias : aliases.resolve(alloc))
+    for (Operation *user : alias.getUsers())
+      if (Operation *top = entry.front().findAncestorOpInBlock(*user))
+        last = std::max(last, positions[top]);
+  return last;
+}
+
+void Planner::assign(memref::AllocOp alloc) {
+  MemRefType type = alloc.getType();
+  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  for (int64_t size : type.getShape())
+    bytes *= ShapedType::isDynamic(size) ? 1 : size;
+
+  unsigned begin = positions[alloc];
+  auto fits = [&](Slot &slot) {
+    return slot.busyUntil < begin &&
+           slot.sizes.size() == alloc.getDynamicSizes().size() &&
+           llvm::all_of_zip(
+               slot.sizes, alloc.getDynamicSizes(),
+               [&](Value a, Value b) { return sameSize(a, b); });
+  };
+  // The one that grows least.
+  Slot *best = nullptr;
+  for (Slot &slot : slots)
+    if (fits(slot) &&
+        (!best || std::abs(slot.bytes - bytes) < std::abs(best->bytes - bytes)))
+      best = &slot;
+  if (!best) {
+    best = &slots.emplace_back();
+    llvm::append_range(best->sizes, alloc.getDynamicSizes());
+  }
+  best->members.push_back(alloc);
+  best->bytes = std::max(best->bytes, bytes);
+  best->busyUntil = lastUse(alloc);
+}
+
+/// bytes * sizes, rounded up to the alignment.
+Value slotBytes(ImplicitLocOpBuilder &b, int64_t bytes, ValueRange sizes) {
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, value);
+  };
+  if (sizes.empty())
+    return constant(roundUp(bytes, alignment));
+  Value total = constant(bytes);
+  for (Value size : sizes)
+    total = arith::MulIOp::create(b, total, size);
+  if (bytes % alignment == 0)
+    return total;
+  total = arith::AddIOp::create(b, total, constant(alignment - 1));
+  return arith::AndIOp::create(b, total, constant(-alignment));
+}
+
+void Planner::place() {
+  Value context = entry.getArgument(0), end;
+  // A slot begins where its first member was made: its sizes are known there.
+  for (Slot &slot : slots) {
+    ImplicitLocOpBuilder b(slot.members.front().getLoc(), slot.members.front());
+    Value offset = end ? end : arith::ConstantIndexOp::create(b, 0).getResult();
+    end =
+        arith::AddIOp::create(b, offset, slotBytes(b, slot.bytes, slot.sizes));
+    Value fits = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::ule, end,
+        ArenaLimitOp::create(b, b.getIndexType(), context));
+    auto check = cf::AssertOp::create(
+        b, fits, b.getStringAttr("scratch memory is exhausted"));
+    check->setAttr(attr::code, b.getI32IntegerAttr(QTALE_LIMIT));
+    for (memref::AllocOp alloc : slot.members) {
+      ImplicitLocOpBuilder at(alloc.getLoc(), alloc);
+      Value buffer = ArenaOp::create(at, alloc.getType(), context, offset,
+                                     alloc.getDynamicSizes());
+      alloc.replaceAllUsesWith(buffer);
+      alloc.erase();
+    }
+  }
+}
+
+LogicalResult Planner::run() {
+  unsigned position = 0;
+  for (Operation &op : entry.front())
+    positions[&op] = position++;
+  SmallVector<memref::AllocOp> allocs;
+  WalkResult result = entry.walk([&](memref::AllocOp alloc) {
+    if (alloc->getParentOp() != entry) {
+      alloc.emitError("allocates ") << alloc.getType()
+                                    << " inside a loop or branch, which has "
+                                       "no place in the arena";
+      return WalkResult::interrupt();
+    }
+    allocs.push_back(alloc);
+    return WalkResult::advance();
+  });
+  if (result.wasInterrupted())
+    return failure();
+  for (memref::AllocOp alloc : allocs)
+    assign(alloc);
+  place();
+  entry.walk([](memref::DeallocOp dealloc) { dealloc.erase(); });
+  return success();
+}
+
+/// step_scratch(rows, logit_rows): the step's arena bytes.
+LogicalResult addScratch(ModuleOp module, func::FuncOp step,
+                         const Planner &planner) {
+  ImplicitLocOpBuilder b(step.getLoc(), step);
+  b.setInsertionPointAfter(step);
+  Type i64 = b.getI64Type();
+  auto scratch = func::FuncOp::create(b, "step_scratch",
+                                      b.getFunctionType({i64, i64}, i64));
+  Block *block = scratch.addEntryBlock();
+  b.setInsertionPointToStart(block);
+  Value total = arith::ConstantIndexOp::create(b, 0);
+  Value rows[2];
+  for (int i : {0, 1})
+    rows[i] =
+        arith::IndexCastOp::create(b, b.getIndexType(), block->getArgument(i));
+  for (const Slot &slot : planner.getSlots()) {
+    SmallVector<Value> sizes;
+    for (Value size : slot.sizes) {
+      std::optional<int> argument = planner.rowsArgument(size);
+      if (!argument)
+        return step.emitError(
+            "a buffer's size is not given by the number of rows");
+      sizes.push_back(rows[*argument]);
+    }
+    total = arith::AddIOp::create(b, total, slotBytes(b, slot.bytes, sizes));
+  }
+  func::ReturnOp::create(b,
+                         arith::IndexCastOp::create(b, i64, total).getResult());
+  return success();
+}
+
+struct PlanArena : qtale::impl::PlanArenaBase<PlanArena> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SmallVector<func::FuncOp> entries;
+    for (auto func : module.getOps<func::FuncOp>())
+      if (func.isPublic() && !func.isExternal())
+        entries.push_back(func);
+    for (func::FuncOp entry : entries) {
+      Planner planner(entry);
+      numAllocs += llvm::range_size(entry.getOps<memref::AllocOp>());
+      if (failed(planner.run()))
+        return signalPassFailure();
+      numSlots += planner.getSlots().size();
+      if (planner.isStep() && failed(addScratch(module, entry, planner)))
+        return signalPassFailure();
+    }
+  }
+};
+} // namespace

@@ -1,0 +1,124 @@
+//===- ShareWork.cpp - What one thread does for all -----------------------===//
+//
+//   arithmetic, loads     every thread repeats them
+//   parallel loops        divided; a barrier follows each
+//   other writes          if (thread == 0) { … }  barrier
+//
+// A thread that still reads for its own arithmetic must not be overtaken by a
+// write: a barrier stands between such loads and the next write.
+//
+//===----------------------------------------------------------------------===//
+
+#include "qtale/Conversion/Passes.h"
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+using namespace qtale;
+
+namespace qtale {
+#define GEN_PASS_DEF_SHAREWORK
+#include "qtale/Conversion/Passes.h.inc"
+} // namespace qtale
+
+namespace {
+
+bool isParallel(Operation *op) {
+  return isa<scf::ParallelOp, scf::ForallOp, func::CallOp>(op);
+}
+
+bool contains(Operation *op, function_ref<bool(Operation *)> predicate) {
+  return op
+      ->walk([&](Operation *inner) {
+        return predicate(inner) ? WalkResult::interrupt()
+                                : WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
+bool writes(Operation *op) {
+  return contains(op, [](Operation *inner) {
+    if (inner->hasTrait<OpTrait::HasRecursiveMemoryEffects>())
+      return false;
+    auto effects = dyn_cast<MemoryEffectOpInterface>(inner);
+    return effects && effects.hasEffect<MemoryEffects::Write>() &&
+           !isa<cf::AssertOp>(inner);
+  });
+}
+
+bool reads(Operation *op) {
+  return contains(op,
+                  [](Operation *inner) { return isa<memref::LoadOp>(inner); });
+}
+
+class Sharer {
+public:
+  Sharer(Value context) : context(context) {}
+
+  LogicalResult share(Block &block) {
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      if (isParallel(&op)) {
+        beforeWrite(&op);
+      } else if (op.getNumRegions() && contains(&op, isParallel)) {
+        // A sequential loop or branch around parallel ones.
+        for (Region &region : op.getRegions())
+          for (Block &inner : region)
+            if (failed(share(inner)))
+              return failure();
+      } else if (writes(&op)) {
+        if (failed(doOnce(&op)))
+          return failure();
+      } else if (reads(&op)) {
+        readSinceBarrier = true;
+      }
+    }
+    return success();
+  }
+
+private:
+  void beforeWrite(Operation *op) {
+    if (!readSinceBarrier)
+      return;
+    OpBuilder builder(op);
+    BarrierOp::create(builder, op->getLoc(), context);
+    readSinceBarrier = false;
+  }
+
+  LogicalResult doOnce(Operation *op) {
+    if (op->getNumResults() && !op->use_empty())
+      return op->emitError("writes memory and has a result: the team can't "
+                           "share it");
+    beforeWrite(op);
+    ImplicitLocOpBuilder b(op->getLoc(), op);
+    Value isFirst =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                              ThreadOp::create(b, b.getIndexType(), context),
+                              arith::ConstantIndexOp::create(b, 0));
+    auto once = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+    op->moveBefore(once.thenBlock()->getTerminator());
+    BarrierOp::create(b, context);
+    return success();
+  }
+
+  Value context;
+  bool readSinceBarrier = false;
+};
+
+struct ShareWork : qtale::impl::ShareWorkBase<ShareWork> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    func::FuncOp func = getOperation();
+    // Kernels share their own work.
+    if (func.isExternal() || !func.isPublic() || !func.getNumArguments() ||
+        !isa<ContextType>(func.getArgumentTypes()[0]))
+      return;
+    if (failed(Sharer(func.getArgument(0)).share(func.front())))
+      signalPassFailure();
+  }
+};
+} // namespace
