@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -189,6 +190,21 @@ def test_wrong_usage():
         assert done.returncode == 2
         assert "usage:" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_progress_only_on_a_terminal(stories: Path, tmp_path: Path):
+    """A bar on standard error where it is a terminal; nothing in a file."""
+    command = [sys.executable, "-m", "qtale.cli", "export", str(stories / "stories260K.bin"), "-o"]
+    done = subprocess.run(
+        [*command, tmp_path / "a.onnx"], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    master, slave = pty.openpty()
+    subprocess.run([*command, tmp_path / "b.onnx"], stderr=slave, check=True)
+    os.close(slave)
+    shown = os.read(master, 1 << 16).decode()
+    os.close(master)
+    assert "100% of 1.0 MiB" in shown
 
 
 def test_closed_pipe(fake: Path, tmp_path: Path):

@@ -46,7 +46,7 @@ def export(
         path = files.path(data.location)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
-            data.write(fd, lambda size: progress and progress(size, data.size))
+            data.write(fd, lambda size: progress and progress(size, data.payload))
         finally:
             os.close(fd)
         beside = {"tokenizer.json": text, "generation_config.json": _generation_config(source)}

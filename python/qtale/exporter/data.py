@@ -54,6 +54,8 @@ class DataFile:
     def __init__(self, location: str):
         self.location = location
         self.size = 0
+        #: Bytes of the tensors, without what lies between them.
+        self.payload = 0
         self._planned: list[_Planned] = []
 
     def add(self, name: str, tensor: StoredTensor, transpose: bool = False) -> onnx.TensorProto:
@@ -90,6 +92,7 @@ class DataFile:
             )
         )
         self.size = offset + nbytes
+        self.payload += nbytes
         proto.data_location = onnx.TensorProto.EXTERNAL
         for key, value in (
             ("location", self.location),
