@@ -34,7 +34,11 @@ VARIANTS = {
     "llama3": {"rope_scaling": LLAMA3},
     "llama3_in_rope_parameters": {"rope_parameters": {"rope_theta": 700.0, **LLAMA3}},
     "linear": {"rope_scaling": {"type": "linear", "factor": 2.0}},
-    "mistral": {"model_type": "mistral", "architectures": ["MistralForCausalLM"]},
+    "mistral": {
+        "model_type": "mistral",
+        "architectures": ["MistralForCausalLM"],
+        "sliding_window": None,
+    },
     "mistral_window_as_long_as_context": {"model_type": "mistral", "sliding_window": 128},
     "qwen2": {
         "model_type": "qwen2",

@@ -33,6 +33,11 @@ CONFIG_REFUSALS = {
     "rope_number": ({"rope_scaling": {"rope_type": "linear", "factor": -1}}, "factor"),
     "partial_rotary": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
     "window": ({"model_type": "mistral", "sliding_window": 64}, "sliding_window"),
+    "window_by_default": (
+        {"model_type": "mistral", "max_position_embeddings": 8192},
+        "sliding_window = 4096",
+    ),
+    "kv_heads_unknown": ({"model_type": "qwen2", "num_key_value_heads": None}, "is missing"),
     "layer_types": (
         {"layer_types": ["sliding_attention"] * 3, "sliding_window": 8, "model_type": "qwen2"},
         "layer_types",

@@ -104,7 +104,8 @@ def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -
     read = _Reader(raw, path)
     heads = read.integer("num_attention_heads")
     hidden = read.integer("hidden_size")
-    kv_heads = read.integer("num_key_value_heads", heads)
+    # The families differ in what a missing key means; only Llama's meaning needs no constant.
+    kv_heads = read.integer("num_key_value_heads", heads if kind == "llama" else None)
     head_dim = read.integer("head_dim", hidden // heads)
     context = read.integer("max_position_embeddings")
     if raw.get("head_dim") is None and hidden % heads:
@@ -197,7 +198,7 @@ class _Reader:
 
 def _refuse_windows(raw: dict, path: Path, kind: str, context: int) -> None:
     """Sliding windows, unless they are switched off or as long as the context."""
-    window = raw.get("sliding_window")
+    window = raw.get("sliding_window", 4096 if kind == "mistral" else None)
     used = raw.get("use_sliding_window", kind != "qwen2")
     if used and window is not None and window < context:
         raise UserError(
