@@ -1,0 +1,20 @@
+//===- Import.h - ONNX models as modules of the stage `imported` ----------===//
+
+#ifndef QTALE_IMPORT_ONNX_IMPORT_H
+#define QTALE_IMPORT_ONNX_IMPORT_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/StringRef.h"
+
+namespace qtale {
+
+/// Reads `path`, `.onnx` or `.onnxtxt`, into a module with `@main` and, for a
+/// language model, `@step`. Weights stay in their files. Null after
+/// diagnostics that name the file and the node.
+mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path,
+                                             mlir::MLIRContext *context);
+
+} // namespace qtale
+
+#endif // QTALE_IMPORT_ONNX_IMPORT_H

@@ -1,0 +1,289 @@
+//===- Attention.cpp - Attention of opset 23 and 24 -----------------------===//
+//
+//   K = [past K; K]   V = [past V; V]                       present K, V
+//   scores = softcap(scale Q·Kᵀ) + mask    [B, kv head, group, S, T]
+//   Y = softmax(scores) · V                rows without any key give 0
+//
+// Query head h reads key/value head h / group. In @step, where rows are tokens
+// and caches are handles, it is `kv_append` and `attention`.
+//
+//===----------------------------------------------------------------------===//
+
+#include "NodeTable.h"
+#include "StepNode.h"
+
+#include <cmath>
+
+using namespace llvm;
+using namespace mlir;
+using namespace qtale;
+using namespace qtale::onnx_import;
+using onnx::TensorProto;
+
+namespace {
+
+class AttentionBuilder {
+public:
+  AttentionBuilder(Node &n) : n(n), g(n.g) {}
+
+  LogicalResult build() {
+    if (n.wants(3))
+      return n.fail("the output qk_matmul_output is not supported");
+    if (failed(readInputs()))
+      return failure();
+    if (n.has(4) && failed(appendToPast()))
+      return failure();
+    if ((n.wants(1) && failed(n.set(1, k))) ||
+        (n.wants(2) && failed(n.set(2, v))))
+      return failure();
+
+    // [B, kv head, group, S, head]
+    Dims grouped{q.dims[0], k.dims[1], g.math.constant(group), q.dims[2],
+                 q.dims[3]};
+    Term query = g.reshape(q, grouped);
+    Dims scoreDims{grouped[0], grouped[1], grouped[2], grouped[3], k.dims[2]};
+    // Loops: 0 B, 1 kv head, 2 group, 3 S, 4 T, 5 head.
+    Term wideQ = widened(query), wideK = widened(k), wideV = widened(v);
+    Value products = g.contract(wideQ, {0, 1, 2, 3, 5}, wideK, {0, 1, 4, 5},
+                                {0, 1, 2, 3, 4}, scoreDims, 6);
+    FailureOr<Value> scores = score(products, scoreDims);
+    if (failed(scores))
+      return failure();
+    Term weights = g.make(
+        wideQ.dtype, g.softmax(*scores, scoreDims, 4, false, true), scoreDims);
+    Dims outDims(grouped);
+    outDims[4] = v.dims[3];
+    Value mixed = g.contract(weights, {0, 1, 2, 3, 4}, wideV, {0, 1, 4, 5},
+                             {0, 1, 2, 3, 5}, outDims, 6);
+    mixed = g.castFloat(mixed, outDims, n.type(n.in(0)));
+    Dims heads{outDims[0], q.dims[1], outDims[3], outDims[4]};
+    Value result = g.reshape(mixed, outDims, heads);
+    if (!flat)
+      return n.set(result, heads);
+    result = g.transpose(result, heads, {0, 2, 1, 3});
+    Dims tokens{heads[0], heads[2], heads[1], heads[3]};
+    Dims final{heads[0], heads[2], g.math.mul(heads[1], heads[3])};
+    return n.set(g.reshape(result, tokens, final), final);
+  }
+
+private:
+  Term widened(Term &term) {
+    Type wide = g.computeType(n.type(term));
+    if (wide == n.type(term))
+      return term;
+    return g.make(TensorProto::FLOAT,
+                  g.castFloat(g.tensor(term), term.dims, wide), term.dims);
+  }
+
+  /// As [B, heads, S, head].
+  FailureOr<Term> split(Term &term, int64_t heads) {
+    if (!flat)
+      return term;
+    auto width = getConstantIntValue(term.dims[2]);
+    if (heads <= 0 || !width || *width % heads)
+      return n.fail("needs a last dimension that the number of heads (" +
+                    Twine(heads) + ") divides");
+    Dims dims{term.dims[0], term.dims[1], g.math.constant(heads),
+              g.math.constant(*width / heads)};
+    Value value = g.reshape(g.tensor(term), term.dims, dims);
+    value = g.transpose(value, dims, {0, 2, 1, 3});
+    std::swap(dims[1], dims[2]);
+    return g.make(term.dtype, value, dims);
+  }
+
+  LogicalResult readInputs() {
+    int64_t rank = n.in(0).rank();
+    flat = rank == 3;
+    if ((rank != 3 && rank != 4) || n.in(1).rank() != rank ||
+        n.in(2).rank() != rank)
+      return n.fail("needs Q, K and V of 3 or 4 dimensions");
+    FailureOr<Term> query = split(n.in(0), n.integer("q_num_heads", 0)),
+                    key = split(n.in(1), n.integer("kv_num_heads", 0)),
+                    value = split(n.in(2), n.integer("kv_num_heads", 0));
+    if (failed(query) || failed(key) || failed(value))
+      return failure();
+    q = *query;
+    k = *key;
+    v = *value;
+    auto heads = getConstantIntValue(q.dims[1]),
+         kvHeads = getConstantIntValue(k.dims[1]);
+    if (!heads || !kvHeads || !*kvHeads || *heads % *kvHeads)
+      return n.fail("needs numbers of heads that are known, those of queries a "
+                    "multiple of those of keys");
+    if (!getConstantIntValue(q.dims[3]))
+      return n.fail("needs a head size that is known");
+    group = *heads / *kvHeads;
+    g.math.check(q.dims[3], k.dims[3],
+                 "Attention: head sizes of Q and K differ");
+    g.math.check(k.dims[1], v.dims[1], "Attention: heads of K and V differ");
+    g.math.check(q.dims[0], k.dims[0], "Attention: batches of Q and K differ");
+    g.math.check(k.dims[0], v.dims[0], "Attention: batches of K and V differ");
+    g.math.check(k.dims[2], v.dims[2], "Attention: lengths of K and V differ");
+    past = g.math.constant(0);
+    return success();
+  }
+
+  LogicalResult appendToPast() {
+    if (!n.has(5))
+      return n.fail("needs past_value with past_key");
+    auto append = [&](Term &old, Term &now) -> LogicalResult {
+      if (old.rank() != 4)
+        return n.fail("needs past keys and values of 4 dimensions");
+      for (unsigned i : {0, 1, 3})
+        g.math.check(old.dims[i], now.dims[i],
+                     "Attention: shapes of past and new keys or values differ");
+      Dims dims(now.dims);
+      dims[2] = g.math.add(old.dims[2], now.dims[2]);
+      now =
+          g.make(now.dtype, g.concat({&old, &now}, 2, dims, n.type(now)), dims);
+      return success();
+    };
+    past = n.in(4).dims[2];
+    if (failed(append(n.in(4), k)) || failed(append(n.in(5), v)))
+      return failure();
+    g.math.check(k.dims[2], v.dims[2], "Attention: lengths of K and V differ");
+    return success();
+  }
+
+  /// Scale, softcap and masks.
+  FailureOr<Value> score(Value products, const Dims &dims) {
+    auto headSize = getConstantIntValue(q.dims[3]);
+    double scale = n.attribute("scale") ? n.real("scale", 1)
+                                        : 1 / std::sqrt(double(*headSize));
+    double softcap = n.real("softcap", 0);
+    bool causal = n.integer("is_causal", 0);
+    Value mask;
+    Dims maskDims;
+    if (n.has(3)) {
+      maskDims = n.in(3).dims;
+      if (maskDims.size() < 2 || maskDims.size() > 4)
+        return n.fail("needs a mask of 2 to 4 dimensions");
+      mask = n.tensor(3);
+    }
+    Value lengths = n.has(6) ? n.tensor(6) : Value();
+    Value pastValue = g.math.value(past), seq = g.math.value(q.dims[2]);
+    Value groups = g.math.value(g.math.constant(group));
+    bool boolean = mask && n.in(3).dtype == TensorProto::BOOL;
+    Term x = g.make(TensorProto::FLOAT, products, dims);
+    Type type = cast<RankedTensorType>(products.getType()).getElementType();
+    return g.elementwise({&x}, dims, type, [&](Scalars s, ValueRange args) {
+      double infinity = std::numeric_limits<double>::infinity();
+      Value none = s.constant(type, -infinity);
+      Value result = s.make<arith::MulFOp>(args[0], s.constant(type, scale));
+      if (softcap > 0) {
+        Value cap = s.constant(type, softcap);
+        Value inner = s.make<arith::DivFOp>(result, cap);
+        result = s.make<arith::MulFOp>(
+            math::TanhOp::create(s.b, s.loc, inner).getResult(), cap);
+      }
+      Value key = s.loopIndex(4);
+      if (mask) {
+        // Axes from the right: T, S, head, B; a mask shorter than T hides the
+        // rest.
+        Value head = s.make<arith::AddIOp>(
+            s.make<arith::MulIOp>(s.loopIndex(1), groups), s.loopIndex(2));
+        Value all[] = {s.loopIndex(0), head, s.loopIndex(3), key};
+        SmallVector<Value> at;
+        int64_t rank = maskDims.size();
+        for (int64_t i = 0; i < rank; ++i)
+          at.push_back(s.clamped(all[4 - rank + i], mask, i));
+        Value element = s.at(mask, at);
+        Value hidden =
+            boolean ? s.select(element, result, none)
+                    : s.make<arith::AddFOp>(
+                          result, s.convert(element, type, false, false));
+        Value last = tensor::DimOp::create(s.b, s.loc, mask, rank - 1);
+        Value within = s.cmp(arith::CmpIPredicate::ult, key, last);
+        result = s.select(within, hidden, none);
+      }
+      Value offset = pastValue;
+      if (lengths) {
+        Value length = arith::IndexCastOp::create(
+            s.b, s.loc, s.b.getIndexType(),
+            s.at(lengths, s.clamped(s.loopIndex(0), lengths, 0)));
+        offset = s.make<arith::SubIOp>(length, seq);
+        result = s.select(s.cmp(arith::CmpIPredicate::slt, key, length), result,
+                          none);
+      }
+      if (causal) {
+        Value limit = s.make<arith::AddIOp>(s.loopIndex(3), offset);
+        result = s.select(s.cmp(arith::CmpIPredicate::sle, key, limit), result,
+                          none);
+      }
+      return result;
+    });
+  }
+
+  Node &n;
+  GraphBuilder &g;
+  bool flat = false;
+  int64_t group = 1;
+  Term q, k, v;
+  OpFoldResult past;
+};
+
+} // namespace
+
+static LogicalResult buildAttention(Node &n) {
+  return AttentionBuilder(n).build();
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+/// Q, K or V as rows [?, heads * head].
+static FailureOr<Value> headRows(StepNode &n, unsigned i, int64_t width) {
+  Term &term = n.in(i);
+  GraphBuilder &g = n.g;
+  bool split = term.rows && term.rows->rank == 4;
+  if (!term.rows || !term.rows->batch ||
+      term.rows->rowAxis != (split ? 2 : 1) || !n.type(term).isF32())
+    return n.fail(n.inputName(i) +
+                  " is not float32 [batch, tokens, values] or [batch, heads, "
+                  "tokens, values]");
+  Dims matrix{term.dims[0], g.math.constant(width)};
+  if (!getConstantIntValue(g.math.product(ArrayRef(term.dims).drop_front())))
+    return n.fail("needs heads of a known size");
+  return g.reshape(g.tensor(term), term.dims, matrix);
+}
+
+static LogicalResult buildAttentionRows(StepNode &n) {
+  GraphBuilder &g = n.g;
+  auto cacheType = cast<KVCacheType>(n.cache.getType());
+  Term &query = n.in(0);
+  int64_t kvWidth = cacheType.getHeads() * cacheType.getHeadDim();
+  if (!query.rows)
+    return n.fail("has queries that are not tokens");
+  OpFoldResult product = g.math.product(ArrayRef(query.dims).drop_front());
+  auto width = getConstantIntValue(product);
+  if (!width || *width % cacheType.getHeadDim())
+    return n.fail("needs heads of a known size");
+  FailureOr<Value> q = headRows(n, 0, *width), k = headRows(n, 1, kvWidth),
+                   v = headRows(n, 2, kvWidth);
+  if (failed(q) || failed(k) || failed(v))
+    return failure();
+  int64_t heads = *width / cacheType.getHeadDim();
+  if (heads % cacheType.getHeads())
+    return n.fail("needs numbers of heads, those of queries a multiple of "
+                  "those of keys");
+  double scale = n.attribute("scale")
+                     ? n.real("scale", 1)
+                     : 1 / std::sqrt(double(cacheType.getHeadDim()));
+  double softcap = n.real("softcap", 0);
+  KVAppendOp::create(g.b, g.loc, n.cache, *k, *v, n.step.sequences,
+                     n.step.positions);
+  Value result = AttentionOp::create(
+      g.b, g.loc, (*q).getType(), *q, n.cache, n.step.sequences,
+      n.step.positions, g.b.getI64IntegerAttr(heads),
+      g.b.getF32FloatAttr(scale),
+      softcap > 0 ? g.b.getF32FloatAttr(softcap) : FloatAttr());
+  Dims matrix{query.dims[0], g.math.constant(*width)};
+  return n.setRows(
+      g.make(query.dtype, g.reshape(result, matrix, query.dims), query.dims),
+      *query.rows);
+}
+
+void qtale::onnx_import::addAttention(NodeTable &table) {
+  table.add("Attention", 23, buildAttention, buildAttentionRows);
+}

@@ -1,0 +1,524 @@
+//===- Elementwise.cpp - One number from one of each input ----------------===//
+//
+//   arithmetic  unary functions  comparisons  logic  Where  Clip  Cast
+//
+// A table of scalar bodies. 16-bit floats are computed in f32. Integer
+// arithmetic is defined everywhere: x / 0 gives x, minimum / -1 wraps.
+// Arithmetic on shapes (small integer vectors) is done on index values.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Node.h"
+#include "NodeTable.h"
+
+using namespace llvm;
+using namespace mlir;
+using namespace qtale::onnx_import;
+using arith::CmpFPredicate;
+using arith::CmpIPredicate;
+using onnx::TensorProto;
+
+namespace {
+
+/// What a scalar body needs to know of its node.
+struct Context {
+  const Node &node;
+  Scalars s;
+  bool isUnsigned;
+
+  Type type(Value v) const { return v.getType(); }
+  bool isFloat(Value v) const { return isa<FloatType>(v.getType()); }
+  Value real(Value like, double value) const {
+    return s.constant(like.getType(), value);
+  }
+  template <typename Op> Value unary(Value v) const {
+    return Op::create(s.b, s.loc, v);
+  }
+  template <typename Op> Value binary(Value a, Value c) const {
+    return s.make<Op>(a, c);
+  }
+  Value compare(CmpFPredicate f, CmpIPredicate i, CmpIPredicate u, Value a,
+                Value c) const {
+    if (isFloat(a))
+      return arith::CmpFOp::create(s.b, s.loc, f, a, c);
+    return s.cmp(isUnsigned ? u : i, a, c);
+  }
+};
+
+using ScalarBody = Value (*)(const Context &, ValueRange);
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Arithmetic
+//===----------------------------------------------------------------------===//
+
+template <typename FloatOp, typename IntOp>
+static Value arithmetic(const Context &c, ValueRange v) {
+  return c.isFloat(v[0]) ? c.binary<FloatOp>(v[0], v[1])
+                         : c.binary<IntOp>(v[0], v[1]);
+}
+
+/// A divisor that can't trap, and whether it was -1.
+static std::pair<Value, Value> safeDivisor(const Context &c, Value divisor) {
+  Type type = divisor.getType();
+  Value zero = c.s.integer(type, 0), one = c.s.integer(type, 1);
+  Value isZero = c.s.cmp(CmpIPredicate::eq, divisor, zero);
+  Value isMinusOne = c.s.cmp(CmpIPredicate::eq, divisor, c.s.integer(type, -1));
+  if (!c.isUnsigned)
+    isZero = c.binary<arith::OrIOp>(isZero, isMinusOne);
+  return {c.s.select(isZero, one, divisor), isMinusOne};
+}
+
+static Value divide(const Context &c, ValueRange v) {
+  if (c.isFloat(v[0]))
+    return c.binary<arith::DivFOp>(v[0], v[1]);
+  auto [divisor, isMinusOne] = safeDivisor(c, v[1]);
+  if (c.isUnsigned)
+    return c.binary<arith::DivUIOp>(v[0], divisor);
+  Value negated = c.binary<arith::SubIOp>(c.s.integer(v[0].getType(), 0), v[0]);
+  return c.s.select(isMinusOne, negated,
+                    c.binary<arith::DivSIOp>(v[0], divisor));
+}
+
+static Value modulo(const Context &c, ValueRange v) {
+  if (c.isFloat(v[0]))
+    return c.binary<arith::RemFOp>(v[0], v[1]);
+  Value divisor = safeDivisor(c, v[1]).first;
+  if (c.isUnsigned)
+    return c.binary<arith::RemUIOp>(v[0], divisor);
+  Value rest = c.binary<arith::RemSIOp>(v[0], divisor);
+  if (c.node.integer("fmod", 0))
+    return rest;
+  // The sign of the divisor: rest + divisor where the signs differ.
+  Value zero = c.s.integer(rest.getType(), 0);
+  Value differ =
+      c.s.cmp(CmpIPredicate::slt, c.binary<arith::XOrIOp>(rest, divisor), zero);
+  Value isRest = c.s.cmp(CmpIPredicate::ne, rest, zero);
+  return c.s.select(c.binary<arith::AndIOp>(differ, isRest),
+                    c.binary<arith::AddIOp>(rest, divisor), rest);
+}
+
+/// Small constant exponents are products and roots.
+static Value power(const Context &c, ValueRange v) {
+  Value base = v[0];
+  if (c.isFloat(base)) {
+    std::optional<double> exponent = c.node.g.number(c.node.in(1));
+    if (exponent == 2.0)
+      return c.binary<arith::MulFOp>(base, base);
+    if (exponent == 3.0)
+      return c.binary<arith::MulFOp>(c.binary<arith::MulFOp>(base, base), base);
+    if (exponent == 1.0)
+      return base;
+    if (exponent == 0.5)
+      return c.unary<math::SqrtOp>(base);
+    if (exponent == -0.5)
+      return c.binary<arith::DivFOp>(c.real(base, 1),
+                                     c.unary<math::SqrtOp>(base));
+    if (exponent == -1.0)
+      return c.binary<arith::DivFOp>(c.real(base, 1), base);
+    Value converted = c.s.convert(v[1], base.getType(),
+                                  isUnsigned(c.node.in(1).dtype), false);
+    return c.binary<math::PowFOp>(base, converted);
+  }
+  Type f64 = c.s.b.getF64Type();
+  Value result = c.binary<math::PowFOp>(
+      c.s.convert(base, f64, c.isUnsigned, false),
+      c.s.convert(v[1], f64, isUnsigned(c.node.in(1).dtype), false));
+  return c.s.convert(result, base.getType(), false, c.isUnsigned);
+}
+
+static Value minimum(const Context &c, Value a, Value b) {
+  if (c.isFloat(a))
+    return c.binary<arith::MinimumFOp>(a, b);
+  return c.isUnsigned ? c.binary<arith::MinUIOp>(a, b)
+                      : c.binary<arith::MinSIOp>(a, b);
+}
+
+static Value maximum(const Context &c, Value a, Value b) {
+  if (c.isFloat(a))
+    return c.binary<arith::MaximumFOp>(a, b);
+  return c.isUnsigned ? c.binary<arith::MaxUIOp>(a, b)
+                      : c.binary<arith::MaxSIOp>(a, b);
+}
+
+template <typename FloatOp, typename IntOp>
+static Value fold(const Context &c, ValueRange v) {
+  Value result = v[0];
+  for (Value next : v.drop_front())
+    result = c.isFloat(result) ? c.binary<FloatOp>(result, next)
+                               : c.binary<IntOp>(result, next);
+  return result;
+}
+
+static Value minimumOfAll(const Context &c, ValueRange v) {
+  Value result = v[0];
+  for (Value next : v.drop_front())
+    result = minimum(c, result, next);
+  return result;
+}
+
+static Value maximumOfAll(const Context &c, ValueRange v) {
+  Value result = v[0];
+  for (Value next : v.drop_front())
+    result = maximum(c, result, next);
+  return result;
+}
+
+static Value meanOfAll(const Context &c, ValueRange v) {
+  Value sum = fold<arith::AddFOp, arith::AddIOp>(c, v);
+  return c.binary<arith::DivFOp>(sum, c.real(sum, v.size()));
+}
+
+//===----------------------------------------------------------------------===//
+// Functions of one number
+//===----------------------------------------------------------------------===//
+
+template <typename Op> static Value function(const Context &c, ValueRange v) {
+  return c.unary<Op>(v[0]);
+}
+
+static Value negate(const Context &c, ValueRange v) {
+  if (c.isFloat(v[0]))
+    return c.unary<arith::NegFOp>(v[0]);
+  return c.binary<arith::SubIOp>(c.s.integer(v[0].getType(), 0), v[0]);
+}
+
+static Value absolute(const Context &c, ValueRange v) {
+  if (c.isFloat(v[0]))
+    return c.unary<math::AbsFOp>(v[0]);
+  return c.isUnsigned ? v[0] : c.unary<math::AbsIOp>(v[0]);
+}
+
+static Value reciprocal(const Context &c, ValueRange v) {
+  return c.binary<arith::DivFOp>(c.real(v[0], 1), v[0]);
+}
+
+static Value sigmoidOf(const Context &c, Value x) {
+  Value e = c.unary<math::ExpOp>(c.unary<arith::NegFOp>(x));
+  Value one = c.real(x, 1);
+  return c.binary<arith::DivFOp>(one, c.binary<arith::AddFOp>(one, e));
+}
+
+static Value sigmoid(const Context &c, ValueRange v) {
+  return sigmoidOf(c, v[0]);
+}
+
+static Value swish(const Context &c, ValueRange v) {
+  Value x = v[0];
+  double alpha = c.node.real("alpha", 1);
+  Value scaled = alpha == 1 ? x : c.binary<arith::MulFOp>(x, c.real(x, alpha));
+  return c.binary<arith::MulFOp>(x, sigmoidOf(c, scaled));
+}
+
+static Value relu(const Context &c, ValueRange v) {
+  return maximum(c, v[0], c.real(v[0], 0));
+}
+
+static Value leakyRelu(const Context &c, ValueRange v) {
+  Value zero = c.real(v[0], 0);
+  Value negative =
+      arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OLT, v[0], zero);
+  Value scaled =
+      c.binary<arith::MulFOp>(v[0], c.real(v[0], c.node.real("alpha", 0.01f)));
+  return c.s.select(negative, scaled, v[0]);
+}
+
+static Value gelu(const Context &c, ValueRange v) {
+  Value x = v[0], half = c.real(x, 0.5), one = c.real(x, 1), inner;
+  if (c.node.text("approximate", "none") == "tanh") {
+    Value cube = c.binary<arith::MulFOp>(c.binary<arith::MulFOp>(x, x), x);
+    Value sum = c.binary<arith::AddFOp>(
+        x, c.binary<arith::MulFOp>(cube, c.real(x, 0.044715)));
+    inner = c.unary<math::TanhOp>(
+        c.binary<arith::MulFOp>(sum, c.real(x, 0.7978845608028654)));
+  } else {
+    inner = c.unary<math::ErfOp>(
+        c.binary<arith::MulFOp>(x, c.real(x, 0.7071067811865476)));
+  }
+  return c.binary<arith::MulFOp>(c.binary<arith::MulFOp>(half, x),
+                                 c.binary<arith::AddFOp>(one, inner));
+}
+
+/// log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow.
+static Value softplus(const Context &c, ValueRange v) {
+  Value e =
+      c.unary<math::ExpOp>(c.unary<arith::NegFOp>(c.unary<math::AbsFOp>(v[0])));
+  return c.binary<arith::AddFOp>(relu(c, v), c.unary<math::Log1pOp>(e));
+}
+
+static Value sign(const Context &c, ValueRange v) {
+  Value x = v[0], zero = c.real(x, 0), one = c.real(x, 1);
+  Value above = c.compare(CmpFPredicate::OGT, CmpIPredicate::sgt,
+                          CmpIPredicate::ugt, x, zero);
+  if (c.isUnsigned)
+    return c.s.select(above, one, zero);
+  Value below = c.compare(CmpFPredicate::OLT, CmpIPredicate::slt,
+                          CmpIPredicate::ult, x, zero);
+  // NaN is neither, and stays.
+  Value rest = c.isFloat(x) ? x : zero;
+  return c.s.select(above, one, c.s.select(below, c.real(x, -1), rest));
+}
+
+static Value clip(const Context &c, ValueRange v) {
+  Value result = v[0];
+  unsigned next = 1;
+  if (c.node.has(1))
+    result = maximum(c, result, v[next++]);
+  if (c.node.has(2))
+    result = minimum(c, result, v[next]);
+  return result;
+}
+
+static Value isNaN(const Context &c, ValueRange v) {
+  return arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::UNO, v[0], v[0]);
+}
+
+static Value isInf(const Context &c, ValueRange v) {
+  double infinity = std::numeric_limits<double>::infinity();
+  Value result;
+  for (auto [name, value] : {std::pair("detect_positive", infinity),
+                             std::pair("detect_negative", -infinity)}) {
+    Value hit =
+        c.node.integer(name, 1)
+            ? Value(arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OEQ,
+                                          v[0], c.real(v[0], value)))
+            : c.s.integer(c.s.b.getI1Type(), 0);
+    result = result ? c.binary<arith::OrIOp>(result, hit) : hit;
+  }
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Comparisons and logic
+//===----------------------------------------------------------------------===//
+
+static Value equal(const Context &c, ValueRange v) {
+  return c.compare(CmpFPredicate::OEQ, CmpIPredicate::eq, CmpIPredicate::eq,
+                   v[0], v[1]);
+}
+static Value greater(const Context &c, ValueRange v) {
+  return c.compare(CmpFPredicate::OGT, CmpIPredicate::sgt, CmpIPredicate::ugt,
+                   v[0], v[1]);
+}
+static Value greaterOrEqual(const Context &c, ValueRange v) {
+  return c.compare(CmpFPredicate::OGE, CmpIPredicate::sge, CmpIPredicate::uge,
+                   v[0], v[1]);
+}
+static Value less(const Context &c, ValueRange v) {
+  return greater(c, {v[1], v[0]});
+}
+static Value lessOrEqual(const Context &c, ValueRange v) {
+  return greaterOrEqual(c, {v[1], v[0]});
+}
+template <typename Op> static Value logic(const Context &c, ValueRange v) {
+  return c.binary<Op>(v[0], v[1]);
+}
+static Value invert(const Context &c, ValueRange v) {
+  return c.binary<arith::XOrIOp>(v[0], c.s.integer(v[0].getType(), -1));
+}
+static Value where(const Context &c, ValueRange v) {
+  return c.s.select(v[0], v[1], v[2]);
+}
+
+//===----------------------------------------------------------------------===//
+// Builders
+//===----------------------------------------------------------------------===//
+
+/// The node as one loop; `dtype` is the result's.
+static LogicalResult loop(Node &n, int32_t dtype, ScalarBody body,
+                          unsigned typed = 0) {
+  SmallVector<Term *> inputs;
+  SmallVector<ArrayRef<OpFoldResult>> shapes;
+  for (unsigned i = 0; i < n.size(); ++i)
+    if (n.has(i)) {
+      inputs.push_back(&n.in(i));
+      shapes.push_back(n.in(i).dims);
+    }
+  std::optional<Dims> dims = n.g.broadcast(shapes);
+  if (!dims)
+    return n.fail("the inputs' shapes don't fit each other");
+  bool unsignedInput = isUnsigned(n.in(typed).dtype);
+  Value result =
+      n.g.elementwise(inputs, *dims, elementType(n.g.context(), dtype),
+                      [&](Scalars s, ValueRange v) {
+                        return body(Context{n, s, unsignedInput}, v);
+                      });
+  return n.set(0, n.g.make(dtype, result, *dims));
+}
+
+/// Both inputs as index values, if this is shape arithmetic: their elements,
+/// brought to one length.
+static std::optional<std::pair<Dims, Dims>> shapeOperands(Node &n) {
+  if (n.size() != 2 || !n.in(0).elements || !n.in(1).elements ||
+      n.in(0).rank() > 1 || n.in(1).rank() > 1)
+    return std::nullopt;
+  Dims a = *n.in(0).elements, c = *n.in(1).elements;
+  if (a.size() == 1)
+    a.resize(c.size(), a.front());
+  if (c.size() == 1)
+    c.resize(a.size(), c.front());
+  if (a.size() != c.size())
+    return std::nullopt;
+  return std::pair(a, c);
+}
+
+template <OpFoldResult (IndexMath::*Op)(OpFoldResult, OpFoldResult)>
+static bool onShapes(Node &n) {
+  auto operands = shapeOperands(n);
+  if (!operands || n.in(0).dtype == TensorProto::BOOL)
+    return false;
+  Dims result;
+  for (auto [a, c] : llvm::zip(operands->first, operands->second))
+    result.push_back((n.g.math.*Op)(a, c));
+  bool scalar = n.in(0).rank() == 0 && n.in(1).rank() == 0;
+  return succeeded(n.set(0, n.g.fromElements(n.in(0).dtype, result, scalar)));
+}
+
+template <ScalarBody body> static LogicalResult same(Node &n) {
+  return loop(n, n.in(0).dtype, body);
+}
+template <ScalarBody body> static LogicalResult predicate(Node &n) {
+  return loop(n, TensorProto::BOOL, body);
+}
+template <OpFoldResult (IndexMath::*Op)(OpFoldResult, OpFoldResult),
+          ScalarBody body>
+static LogicalResult shapeAware(Node &n) {
+  if (onShapes<Op>(n))
+    return success();
+  return same<body>(n);
+}
+
+/// Equal of shapes, where all answers are known now.
+static LogicalResult buildEqual(Node &n) {
+  if (auto operands = shapeOperands(n)) {
+    Dims result;
+    for (auto [a, c] : llvm::zip(operands->first, operands->second)) {
+      auto x = getConstantIntValue(a), y = getConstantIntValue(c);
+      if ((x && y) || n.g.math.same(a, c))
+        result.push_back(n.g.math.constant(n.g.math.same(a, c)));
+      else if ((x && *x < 0 && n.g.math.isNonNegative(c)) ||
+               (y && *y < 0 && n.g.math.isNonNegative(a)))
+        result.push_back(n.g.math.constant(0));
+    }
+    bool scalar = n.in(0).rank() == 0 && n.in(1).rank() == 0;
+    if (result.size() == operands->first.size())
+      return n.set(0, n.g.fromElements(TensorProto::BOOL, result, scalar));
+  }
+  return predicate<equal>(n);
+}
+
+static LogicalResult buildWhere(Node &n) {
+  Term &condition = n.in(0);
+  auto known = condition.elements;
+  if (known && n.in(1).elements && n.in(2).elements) {
+    Dims result;
+    size_t size = known->size();
+    auto pick = [&](unsigned i, size_t k) -> std::optional<OpFoldResult> {
+      Dims &list = *n.in(i).elements;
+      if (list.size() != size && list.size() != 1)
+        return std::nullopt;
+      return list[list.size() == 1 ? 0 : k];
+    };
+    for (size_t k = 0; k < size; ++k)
+      if (auto flag = getConstantIntValue((*known)[k]))
+        if (auto element = pick(*flag ? 1 : 2, k))
+          result.push_back(*element);
+    if (result.size() == size && condition.rank() == 1)
+      return n.set(0, n.g.fromElements(n.in(1).dtype, result));
+  }
+  return loop(n, n.in(1).dtype, where, 1);
+}
+
+static LogicalResult castTo(Node &n, int32_t dtype) {
+  Term &input = n.in(0);
+  Type type = elementType(n.g.context(), dtype);
+  if (!type || !n.type(input))
+    return n.fail("element type " + Twine(dtype) + " is not supported");
+  if (dtype == input.dtype)
+    return n.set(0, input);
+  if (input.elements && isInteger(dtype) && isInteger(input.dtype) &&
+      type.getIntOrFloatBitWidth() >= 32) {
+    Term result = n.g.fromElements(dtype, *input.elements, input.rank() == 0);
+    return n.set(0, result);
+  }
+  if (input.recipe && isFloat(dtype) && isFloat(input.dtype)) {
+    Term result;
+    result.dtype = dtype;
+    result.dims = input.dims;
+    result.recipe = recipes::cast(input.recipe, type);
+    result.name = input.name;
+    return n.set(0, result);
+  }
+  bool from = isUnsigned(input.dtype), to = isUnsigned(dtype);
+  Value result =
+      n.g.elementwise({&input}, input.dims, type, [&](Scalars s, ValueRange v) {
+        return s.convert(v[0], n.g.computeType(type), from, to);
+      });
+  return n.set(0, n.g.make(dtype, result, input.dims));
+}
+
+static LogicalResult buildCast(Node &n) {
+  return castTo(n, n.integer("to", TensorProto::FLOAT));
+}
+static LogicalResult buildCastLike(Node &n) { return castTo(n, n.in(1).dtype); }
+
+void qtale::onnx_import::addElementwise(NodeTable &table) {
+  auto add = [&](StringRef op, int64_t since, Build build) {
+    table.add(op, since, build, RowsRule::Elementwise);
+  };
+  add("Add", 14,
+      shapeAware<&IndexMath::add, arithmetic<arith::AddFOp, arith::AddIOp>>);
+  add("Sub", 14,
+      shapeAware<&IndexMath::sub, arithmetic<arith::SubFOp, arith::SubIOp>>);
+  add("Mul", 14,
+      shapeAware<&IndexMath::mul, arithmetic<arith::MulFOp, arith::MulIOp>>);
+  add("Div", 14, shapeAware<&IndexMath::div, divide>);
+  add("Mod", 13, same<modulo>);
+  add("Pow", 15, same<power>);
+  add("Min", 13, shapeAware<&IndexMath::min, minimumOfAll>);
+  add("Max", 13, shapeAware<&IndexMath::max, maximumOfAll>);
+  add("Sum", 13, same<fold<arith::AddFOp, arith::AddIOp>>);
+  add("Mean", 13, same<meanOfAll>);
+
+  add("Neg", 13, same<negate>);
+  add("Abs", 13, same<absolute>);
+  add("Sqrt", 13, same<function<math::SqrtOp>>);
+  add("Reciprocal", 13, same<reciprocal>);
+  add("Exp", 13, same<function<math::ExpOp>>);
+  add("Log", 13, same<function<math::LogOp>>);
+  add("Erf", 13, same<function<math::ErfOp>>);
+  add("Tanh", 13, same<function<math::TanhOp>>);
+  add("Sin", 22, same<function<math::SinOp>>);
+  add("Cos", 22, same<function<math::CosOp>>);
+  add("Floor", 13, same<function<math::FloorOp>>);
+  add("Ceil", 13, same<function<math::CeilOp>>);
+  add("Round", 22, same<function<math::RoundEvenOp>>);
+  add("Sigmoid", 13, same<sigmoid>);
+  add("Swish", 24, same<swish>);
+  add("Relu", 14, same<relu>);
+  add("LeakyRelu", 16, same<leakyRelu>);
+  add("Gelu", 20, same<gelu>);
+  add("Softplus", 22, same<softplus>);
+  add("Sign", 13, same<sign>);
+  add("Clip", 13, same<clip>);
+  add("IsNaN", 20, predicate<isNaN>);
+  add("IsInf", 20, predicate<isInf>);
+
+  add("Equal", 19, buildEqual);
+  add("Greater", 13, predicate<greater>);
+  add("GreaterOrEqual", 16, predicate<greaterOrEqual>);
+  add("Less", 13, predicate<less>);
+  add("LessOrEqual", 16, predicate<lessOrEqual>);
+  add("And", 7, same<logic<arith::AndIOp>>);
+  add("Or", 7, same<logic<arith::OrIOp>>);
+  add("Xor", 7, same<logic<arith::XOrIOp>>);
+  add("Not", 1, same<invert>);
+  add("BitwiseAnd", 18, same<logic<arith::AndIOp>>);
+  add("BitwiseOr", 18, same<logic<arith::OrIOp>>);
+  add("BitwiseXor", 18, same<logic<arith::XOrIOp>>);
+  add("BitwiseNot", 18, same<invert>);
+  add("Where", 16, buildWhere);
+  add("Cast", 23, buildCast);
+  add("CastLike", 23, buildCastLike);
+}

@@ -1,0 +1,70 @@
+//===- IndexMath.h - Arithmetic on dimensions -----------------------------===//
+
+#ifndef QTALE_LIB_IMPORT_ONNX_INDEXMATH_H
+#define QTALE_LIB_IMPORT_ONNX_INDEXMATH_H
+
+#include "Term.h"
+
+#include "llvm/ADT/DenseSet.h"
+
+namespace qtale::onnx_import {
+
+/// Index arithmetic in one block: constants fold, and equal expressions are
+/// one SSA value, so that equality of dimensions is seen.
+class IndexMath {
+public:
+  IndexMath(mlir::OpBuilder &b, mlir::Location &loc) : b(b), loc(loc) {}
+
+  OpFoldResult constant(int64_t value) { return b.getIndexAttr(value); }
+  OpFoldResult add(OpFoldResult a, OpFoldResult c);
+  OpFoldResult sub(OpFoldResult a, OpFoldResult c);
+  OpFoldResult mul(OpFoldResult a, OpFoldResult c);
+  /// Rounds toward zero; 0 where `c` is 0.
+  OpFoldResult div(OpFoldResult a, OpFoldResult c);
+  OpFoldResult min(OpFoldResult a, OpFoldResult c);
+  OpFoldResult max(OpFoldResult a, OpFoldResult c);
+  /// a where a >= 0, otherwise a + dim (indices from the end).
+  OpFoldResult wrap(OpFoldResult a, OpFoldResult dim);
+  /// 0 <= a <= dim.
+  OpFoldResult clamp(OpFoldResult a, OpFoldResult dim);
+
+  OpFoldResult product(llvm::ArrayRef<OpFoldResult> dims);
+  mlir::Value value(OpFoldResult a);
+  bool same(OpFoldResult a, OpFoldResult c);
+  /// Declares that a value, a dimension, is at least 0.
+  void markNonNegative(mlir::Value value) { nonNegative.insert(value); }
+  bool isNonNegative(OpFoldResult a);
+
+  /// An OpFoldResult as a static factor and dynamic ones, in a fixed order.
+  struct Product {
+    int64_t factor = 1;
+    llvm::SmallVector<void *> values;
+    bool operator==(const Product &other) const {
+      return factor == other.factor && values == other.values;
+    }
+  };
+  Product factors(OpFoldResult a);
+  Product factors(llvm::ArrayRef<OpFoldResult> dims);
+
+  /// Asserts at run time, unless it is known.
+  void check(OpFoldResult a, OpFoldResult c, const llvm::Twine &message);
+
+private:
+  enum Kind { Add, Sub, Mul, Div, Min, Max };
+  OpFoldResult make(Kind kind, OpFoldResult a, OpFoldResult c);
+
+  mlir::OpBuilder &b;
+  mlir::Location &loc;
+  llvm::DenseMap<std::tuple<int, void *, void *>, mlir::Value> known;
+  llvm::DenseMap<int64_t, mlir::Value> constants;
+  llvm::DenseMap<mlir::Value, Product> products;
+  llvm::DenseMap<mlir::Value, std::pair<OpFoldResult, OpFoldResult>> sums,
+      differences;
+  llvm::DenseSet<mlir::Value> nonNegative;
+  /// Order of appearance: products compare by it, so output is reproducible.
+  llvm::DenseMap<mlir::Value, unsigned> order;
+};
+
+} // namespace qtale::onnx_import
+
+#endif // QTALE_LIB_IMPORT_ONNX_INDEXMATH_H

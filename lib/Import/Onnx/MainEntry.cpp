@@ -1,0 +1,284 @@
+//===- MainEntry.cpp - @main: the graph as it is --------------------------===//
+//
+//   inputs ─ nodes in order ─ outputs       ranks, names and order are ONNX's
+//
+// A dimension symbol that occurs in several inputs is one value, and the
+// inputs are compared at run time. What ONNX's inference knows of a result's
+// shape is used; what the model claims of an output is checked at run time.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Entries.h"
+#include "Node.h"
+#include "NodeTable.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace llvm;
+using namespace mlir;
+using namespace qtale;
+using namespace qtale::onnx_import;
+
+FailureOr<StringMap<Term>> qtale::onnx_import::initializers(const Model &model,
+                                                            GraphBuilder &g) {
+  StringMap<Term> terms;
+  MLIRContext *context = g.context();
+  auto source = [&](Term &term, const onnx::TensorProto &tensor) {
+    auto blob = model.blobs.find(tensor.name());
+    term.name = tensor.name();
+    if (blob != model.blobs.end())
+      term.recipe = Weights::source(context, tensor, blob->second);
+  };
+  for (const onnx::TensorProto &tensor : model.proto.graph().initializer()) {
+    std::string error;
+    DenseElementsAttr values = tensorValues(context, tensor, error);
+    if (!values)
+      return emitError(model.loc(context))
+             << "initializer '" << tensor.name() << "' " << error;
+    Term term = g.fromConstant(tensor.data_type(), values);
+    source(term, tensor);
+    terms[tensor.name()] = term;
+  }
+  for (const auto &entry : model.headers) {
+    const onnx::TensorProto &tensor = entry.second;
+    Term term;
+    term.dtype = tensor.data_type();
+    term.dims = staticDims(context, SmallVector<int64_t>(tensor.dims().begin(),
+                                                         tensor.dims().end()));
+    source(term, tensor);
+    if (!term.recipe)
+      return emitError(model.loc(context))
+             << "initializer '" << tensor.name()
+             << "' has an element type that is not supported";
+    terms[tensor.name()] = term;
+  }
+  return terms;
+}
+
+namespace {
+
+class MainBuilder {
+public:
+  MainBuilder(const Model &model, ModuleOp module, Weights &weights)
+      : model(model), graph(model.proto.graph()), module(module),
+        b(OpBuilder::atBlockEnd(module.getBody())), g(b, model, weights) {
+    for (const auto &info : graph.value_info())
+      types[info.name()] = &info.type();
+  }
+
+  LogicalResult build() {
+    g.loc = model.loc(module.getContext());
+    auto known = initializers(model, g);
+    if (failed(known))
+      return failure();
+    terms = std::move(*known);
+    if (failed(declareInputs()))
+      return failure();
+    for (const onnx::NodeProto &node : graph.node())
+      if (failed(buildNode(node)))
+        return failure();
+    return finish();
+  }
+
+private:
+  InFlightDiagnostic error() { return emitError(g.loc); }
+
+  LogicalResult port(const onnx::ValueInfoProto &info, StringRef what,
+                     RankedTensorType &type) {
+    const auto &tensor = info.type().tensor_type();
+    Type element = info.type().has_tensor_type()
+                       ? elementType(b.getContext(), tensor.elem_type())
+                       : Type();
+    if (!element)
+      return error() << what << " '" << info.name()
+                     << "' is no tensor of a supported element type";
+    if (!tensor.has_shape())
+      return error() << what << " '" << info.name()
+                     << "' has no shape; declare one, with symbols for what "
+                        "is not known";
+    SmallVector<int64_t> shape;
+    for (const auto &dim : tensor.shape().dim()) {
+      if (dim.has_dim_value() && dim.dim_value() < 0)
+        return error() << what << " '" << info.name() << "' has a dimension of "
+                       << dim.dim_value();
+      shape.push_back(dim.has_dim_value() ? dim.dim_value()
+                                          : ShapedType::kDynamic);
+    }
+    type = RankedTensorType::get(shape, element);
+    return success();
+  }
+
+  DictionaryAttr portAttributes(const onnx::ValueInfoProto &info,
+                                int32_t dtype) {
+    return b.getDictionaryAttr(
+        {b.getNamedAttr(attr::name, b.getStringAttr(info.name())),
+         b.getNamedAttr(attr::dtype, b.getStringAttr(numpyName(dtype)))});
+  }
+
+  LogicalResult declareInputs() {
+    SmallVector<Type> inputTypes, resultTypes;
+    SmallVector<DictionaryAttr> inputAttributes, resultAttributes;
+    for (const auto &info : graph.input()) {
+      if (terms.count(info.name()))
+        continue; // an initializer, listed as old models do
+      RankedTensorType type;
+      if (failed(port(info, "input", type)))
+        return failure();
+      inputs.push_back(&info);
+      inputTypes.push_back(type);
+      inputAttributes.push_back(
+          portAttributes(info, info.type().tensor_type().elem_type()));
+    }
+    for (const auto &info : graph.output()) {
+      RankedTensorType type;
+      if (failed(port(info, "output", type)))
+        return failure();
+      resultTypes.push_back(type);
+      resultAttributes.push_back(
+          portAttributes(info, info.type().tensor_type().elem_type()));
+    }
+    function = func::FuncOp::create(b, g.loc, "main",
+                                    b.getFunctionType(inputTypes, resultTypes));
+    for (auto [i, attributes] : llvm::enumerate(inputAttributes))
+      function.setArgAttrs(i, attributes);
+    for (auto [i, attributes] : llvm::enumerate(resultAttributes))
+      function.setResultAttrs(i, attributes);
+    b.setInsertionPointToStart(function.addEntryBlock());
+    for (auto [info, argument] : llvm::zip(inputs, function.getArguments()))
+      terms[info->name()] = inputTerm(*info, argument);
+    return success();
+  }
+
+  Term inputTerm(const onnx::ValueInfoProto &info, Value argument) {
+    const auto &tensor = info.type().tensor_type();
+    Term term = g.make(tensor.elem_type(), argument, {});
+    for (auto [i, dim] : llvm::enumerate(tensor.shape().dim())) {
+      if (dim.has_dim_value()) {
+        term.dims.push_back(g.math.constant(dim.dim_value()));
+        continue;
+      }
+      Value size = tensor::DimOp::create(b, g.loc, argument, i);
+      g.math.markNonNegative(size);
+      Value &symbol = dim.dim_param().empty() ? size : symbols[dim.dim_param()];
+      if (!symbol)
+        symbol = size;
+      else if (symbol != size)
+        g.math.check(size, symbol,
+                     "input '" + info.name() + "' dimension " + Twine(i) +
+                         " (" + dim.dim_param() +
+                         ") differs from that of another input");
+      term.dims.push_back(symbol);
+    }
+    return term;
+  }
+
+  LogicalResult buildNode(const onnx::NodeProto &proto) {
+    g.loc = model.loc(b.getContext(), proto);
+    SmallVector<Term *> operands;
+    for (const std::string &name : proto.input()) {
+      if (name.empty()) {
+        operands.push_back(nullptr);
+        continue;
+      }
+      auto it = terms.find(name);
+      if (it == terms.end())
+        return error() << proto.op_type() << ": value '" << name
+                       << "' is not defined";
+      operands.push_back(&it->second);
+    }
+    const NodeBuilder *builder =
+        lookupBuilder(proto.domain(), proto.op_type(), model.opset);
+    if (!builder)
+      return error() << "operator " << proto.op_type() << " is not supported";
+    Node node(g, proto, operands);
+    if (failed(builder->build(node)))
+      return failure();
+    for (int i = 0; i < proto.output_size(); ++i) {
+      if (!node.wants(i))
+        continue;
+      std::optional<Term> &result = node.result(i);
+      if (!result)
+        return error() << proto.op_type() << ": output '" << proto.output(i)
+                       << "' is not supported";
+      refine(proto.output(i), *result);
+      terms[proto.output(i)] = std::move(*result);
+    }
+    return success();
+  }
+
+  /// Static dimensions that ONNX's shape inference found.
+  void refine(StringRef name, Term &term) {
+    auto it = types.find(name);
+    if (it == types.end() || !term.value ||
+        !it->second->tensor_type().has_shape())
+      return;
+    const auto &shape = it->second->tensor_type().shape();
+    if (shape.dim_size() != term.rank())
+      return;
+    bool changed = false;
+    for (auto [i, dim] : llvm::enumerate(shape.dim()))
+      if (dim.has_dim_value() && dim.dim_value() >= 0 &&
+          !getConstantIntValue(term.dims[i])) {
+        term.dims[i] = g.math.constant(dim.dim_value());
+        changed = true;
+      }
+    if (changed)
+      term.value = tensor::CastOp::create(
+          b, g.loc,
+          RankedTensorType::get(staticShape(term.dims),
+                                elementType(b.getContext(), term.dtype)),
+          term.value);
+  }
+
+  LogicalResult finish() {
+    g.loc = model.loc(b.getContext());
+    SmallVector<Value> results;
+    for (auto [info, type] :
+         llvm::zip(graph.output(), function.getResultTypes())) {
+      auto it = terms.find(info.name());
+      if (it == terms.end())
+        return error() << "output '" << info.name() << "' is not computed";
+      Term &term = it->second;
+      auto declared = cast<RankedTensorType>(type);
+      Value value = g.tensor(term);
+      auto own = cast<RankedTensorType>(value.getType());
+      if (own.getElementType() != declared.getElementType() ||
+          own.getRank() != declared.getRank())
+        return error() << "output '" << info.name() << "' is declared "
+                       << declared << ", but is " << own;
+      for (int64_t i = 0; i < own.getRank(); ++i) {
+        if (declared.isDynamicDim(i))
+          continue;
+        if (!own.isDynamicDim(i) && own.getDimSize(i) != declared.getDimSize(i))
+          return error() << "output '" << info.name() << "' is declared "
+                         << declared << ", but is " << own;
+        g.math.check(term.dims[i], g.math.constant(declared.getDimSize(i)),
+                     "output '" + info.name() + "' dimension " + Twine(i) +
+                         " differs from its declaration");
+      }
+      if (own != declared)
+        value = tensor::CastOp::create(b, g.loc, declared, value);
+      results.push_back(value);
+    }
+    func::ReturnOp::create(b, g.loc, results);
+    return success();
+  }
+
+  const Model &model;
+  const onnx::GraphProto &graph;
+  ModuleOp module;
+  OpBuilder b;
+  GraphBuilder g;
+  func::FuncOp function;
+  StringMap<Term> terms;
+  StringMap<const onnx::TypeProto *> types;
+  SmallVector<const onnx::ValueInfoProto *> inputs;
+  StringMap<Value> symbols;
+};
+
+} // namespace
+
+LogicalResult qtale::onnx_import::buildMain(const Model &model, ModuleOp module,
+                                            Weights &weights) {
+  return MainBuilder(model, module, weights).build();
+}

@@ -1,0 +1,264 @@
+//===- NormalizeModel.cpp - One form of ONNX for the builders -------------===//
+//
+//   supported?  all nodes, also those in functions, are in the node table
+//   sorted      values are made before they are used
+//   checked     ONNX's checker
+//   converted   older opsets -> the table's (functions taken off and put back:
+//               the converter drops them)
+//   inlined     verb functions too, whose outputs are noted
+//   inferred    shapes, with data propagation
+//
+//===----------------------------------------------------------------------===//
+
+#include "Model.h"
+#include "NodeTable.h"
+#include "VerbFunctions.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "onnx/checker.h"
+#include "onnx/inliner/inliner.h"
+#include "onnx/shape_inference/implementation.h"
+#include "onnx/version_converter/convert.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace llvm;
+using namespace mlir;
+using namespace qtale::onnx_import;
+
+/// Runs one of ONNX's own passes, whose errors are exceptions.
+static LogicalResult guarded(MLIRContext *context, Model &model, StringRef what,
+                             llvm::function_ref<void()> run) {
+  try {
+    run();
+    return success();
+  } catch (const std::exception &e) {
+    return emitError(model.loc(context))
+           << what << ": " << StringRef(e.what()).trim();
+  } catch (...) {
+    return emitError(model.loc(context)) << what << " for unknown reasons";
+  }
+}
+
+static int64_t defaultOpset(
+    const google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto> &sets) {
+  for (const auto &set : sets)
+    if (set.domain().empty() || set.domain() == "ai.onnx")
+      return set.version();
+  return 0;
+}
+
+namespace {
+
+/// All nodes that no builder knows, in one diagnostic.
+class Unsupported {
+public:
+  Unsupported(Model &model) : model(model) {
+    for (const auto &function : model.proto.functions())
+      functions[key(function.domain(), function.name())] = &function;
+  }
+
+  LogicalResult check(MLIRContext *context) {
+    visit(model.proto.graph().node(), model.opset);
+    if (nodes.empty())
+      return success();
+    auto diagnostic =
+        emitError(model.loc(context))
+        << (nodes.size() == 1 ? "an operator is" : "operators are")
+        << " not supported:";
+    for (auto &[name, users] : nodes) {
+      diagnostic << "\n  " << name;
+      if (users.size() > 1)
+        diagnostic << " (" << users.size() << " nodes)";
+      diagnostic << ": ";
+      unsigned shown = std::min<unsigned>(users.size(), 3);
+      for (unsigned i = 0; i < shown; ++i)
+        diagnostic << (i ? ", '" : "'") << users[i] << "'";
+      if (shown < users.size())
+        diagnostic << ", ...";
+    }
+    diagnostic << "\nexport the model with standard operators of opset "
+               << tableOpset
+               << " (without runtime-specific fusions), or remove these nodes";
+    return failure();
+  }
+
+private:
+  static std::string key(StringRef domain, StringRef name) {
+    return (domain == "ai.onnx" ? "" : domain).str() + "::" + name.str();
+  }
+
+  void visit(const google::protobuf::RepeatedPtrField<onnx::NodeProto> &list,
+             int64_t opset) {
+    for (const onnx::NodeProto &node : list) {
+      auto function = functions.find(key(node.domain(), node.op_type()));
+      if (function != functions.end()) {
+        if (visited.insert(function->first()).second) {
+          int64_t own = defaultOpset(function->second->opset_import());
+          visit(function->second->node(), own ? own : opset);
+        }
+        continue;
+      }
+      if (lookupBuilder(node.domain(), node.op_type(), opset))
+        continue;
+      std::string name = (node.domain().empty() ? "ai.onnx" : node.domain()) +
+                         "::" + node.op_type();
+      auto known = places.try_emplace(name, nodes.size());
+      if (known.second)
+        nodes.push_back({name, {}});
+      nodes[known.first->second].second.push_back(nodeName(node));
+    }
+  }
+
+  Model &model;
+  StringMap<const onnx::FunctionProto *> functions;
+  llvm::StringSet<> visited;
+  /// Operators in the order of their appearance, with their nodes.
+  SmallVector<std::pair<std::string, SmallVector<std::string>>> nodes;
+  StringMap<unsigned> places;
+};
+
+} // namespace
+
+LogicalResult qtale::onnx_import::sortNodes(MLIRContext *context,
+                                            Model &model) {
+  onnx::GraphProto &graph = *model.proto.mutable_graph();
+  auto &nodes = *graph.mutable_node();
+  StringMap<int> producer;
+  for (int i = 0; i < nodes.size(); ++i)
+    for (const std::string &output : nodes[i].output())
+      if (!output.empty())
+        producer.try_emplace(output, i);
+
+  std::vector<int> missing(nodes.size(), 0);
+  std::vector<SmallVector<int, 2>> users(nodes.size());
+  for (int i = 0; i < nodes.size(); ++i)
+    for (const std::string &input : nodes[i].input()) {
+      auto it = producer.find(input);
+      if (input.empty() || it == producer.end())
+        continue;
+      ++missing[i];
+      users[it->second].push_back(i);
+    }
+
+  // Ready nodes in their old order, so that a sorted graph stays as it is.
+  std::vector<int> order;
+  std::set<int> ready;
+  for (int i = 0; i < nodes.size(); ++i)
+    if (!missing[i])
+      ready.insert(i);
+  while (!ready.empty()) {
+    int i = *ready.begin();
+    ready.erase(ready.begin());
+    order.push_back(i);
+    for (int user : users[i])
+      if (--missing[user] == 0)
+        ready.insert(user);
+  }
+  if ((int)order.size() < nodes.size()) {
+    int first = 0;
+    while (!missing[first])
+      ++first;
+    return emitError(model.loc(context, nodes[first]))
+           << "node needs its own result: the graph has a cycle";
+  }
+  google::protobuf::RepeatedPtrField<onnx::NodeProto> sorted;
+  sorted.Reserve(nodes.size());
+  for (int i : order)
+    *sorted.Add() = std::move(*nodes.Mutable(i));
+  nodes.Swap(&sorted);
+  return success();
+}
+
+static void noteVerbs(MLIRContext *context, Model &model) {
+  StringMap<const onnx::FunctionProto *> edited;
+  llvm::StringSet<> verbs;
+  for (const onnx::FunctionProto &function : model.proto.functions()) {
+    if (function.domain() != verbDomain)
+      continue;
+    if (isVerb(function))
+      verbs.insert(function.name());
+    else
+      edited[function.name()] = &function;
+  }
+  llvm::StringSet<> remarked;
+  for (const onnx::NodeProto &node : model.proto.graph().node()) {
+    if (node.domain() != verbDomain)
+      continue;
+    if (edited.count(node.op_type()) && remarked.insert(node.op_type()).second)
+      emitRemark(model.loc(context, node))
+          << "the body of " << verbDomain << "::" << node.op_type()
+          << " is not the one that the compiler knows by this name; it is "
+             "inlined like any function";
+    if (!verbs.count(node.op_type()))
+      continue;
+    SmallVector<std::string> inputs(node.input().begin(), node.input().end());
+    for (auto [i, output] : llvm::enumerate(node.output()))
+      if (!output.empty())
+        model.verbs[output] = {node.op_type(), unsigned(i), inputs};
+  }
+}
+
+static LogicalResult convert(MLIRContext *context, Model &model) {
+  if (model.opset >= tableOpset)
+    return success();
+  onnx::ModelProto &proto = model.proto;
+  google::protobuf::RepeatedPtrField<onnx::FunctionProto> functions;
+  functions.Swap(proto.mutable_functions());
+  auto metadata = proto.metadata_props();
+  auto imports = proto.opset_import();
+  if (failed(guarded(
+          context, model,
+          "ONNX can't convert the model from opset " +
+              std::to_string(model.opset) + " to " + std::to_string(tableOpset),
+          [&] {
+            proto = onnx::version_conversion::ConvertVersion(proto, tableOpset);
+          })))
+    return failure();
+  functions.Swap(proto.mutable_functions());
+  *proto.mutable_metadata_props() = metadata;
+  for (const auto &set : imports)
+    if (!set.domain().empty() && set.domain() != "ai.onnx" &&
+        llvm::none_of(proto.opset_import(), [&](const auto &other) {
+          return other.domain() == set.domain();
+        }))
+      *proto.add_opset_import() = set;
+  model.opset = tableOpset;
+  return success();
+}
+
+LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
+                                                 Model &model) {
+  onnx::ModelProto &proto = model.proto;
+  model.opset = defaultOpset(proto.opset_import());
+  if (model.opset < 1 || model.opset > newestOpset)
+    return emitError(model.loc(context))
+           << "opset " << model.opset
+           << " is not supported; export the model with opset 7 to "
+           << newestOpset;
+  if (failed(Unsupported(model).check(context)) ||
+      failed(sortNodes(context, model)))
+    return failure();
+  if (failed(guarded(context, model, "ONNX's checker refuses the model",
+                     [&] { onnx::checker::check_model(proto); })) ||
+      failed(convert(context, model)))
+    return failure();
+
+  noteVerbs(context, model);
+  if (failed(guarded(context, model, "ONNX can't inline the functions",
+                     [&] {
+                       if (proto.functions_size())
+                         onnx::inliner::InlineLocalFunctions(
+                             proto, /*convert_version=*/true);
+                     })) ||
+      failed(sortNodes(context, model)))
+    return failure();
+
+  // What a file claims about values in the middle is not to be relied on.
+  proto.mutable_graph()->clear_value_info();
+  onnx::ShapeInferenceOptions options(/*check_type=*/true, /*error_mode=*/1,
+                                      /*data_propagation=*/true);
+  return guarded(context, model, "shapes or types don't fit", [&] {
+    onnx::shape_inference::InferShapes(
+        proto, onnx::OpSchemaRegistry::Instance(), options);
+  });
+}

@@ -1,0 +1,569 @@
+//===- Shape.cpp - Shapes, constants and views ----------------------------===//
+//
+//   Shape -> Gather -> Concat -> Reshape
+//
+// Shapes are lists of index values (Term::elements), so such a chain leaves
+// nothing behind but the reshape. Views of weights are recipes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Model.h"
+#include "NodeTable.h"
+#include "StepNode.h"
+
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+
+using namespace llvm;
+using namespace mlir;
+using namespace qtale::onnx_import;
+using onnx::TensorProto;
+
+//===----------------------------------------------------------------------===//
+// Constants
+//===----------------------------------------------------------------------===//
+
+static LogicalResult buildConstant(Node &n) {
+  MLIRContext *context = n.g.context();
+  auto vectorOf = [&](int32_t dtype, auto list, bool scalar) {
+    Type type = elementType(context, dtype);
+    SmallVector<int64_t> shape;
+    if (!scalar)
+      shape.push_back(list.size());
+    return n.set(
+        0, n.g.fromConstant(
+               dtype, DenseElementsAttr::get(RankedTensorType::get(shape, type),
+                                             ArrayRef(list))));
+  };
+  for (const onnx::AttributeProto &attribute : n.proto.attribute()) {
+    StringRef name = attribute.name();
+    if (name == "value") {
+      std::string error;
+      DenseElementsAttr values = tensorValues(context, attribute.t(), error);
+      if (!values)
+        return n.fail(error);
+      return n.set(0, n.g.fromConstant(attribute.t().data_type(), values));
+    }
+    if (name == "value_int")
+      return vectorOf(TensorProto::INT64, SmallVector<int64_t>{attribute.i()},
+                      true);
+    if (name == "value_ints")
+      return vectorOf(TensorProto::INT64,
+                      SmallVector<int64_t>(attribute.ints().begin(),
+                                           attribute.ints().end()),
+                      false);
+    if (name == "value_float")
+      return vectorOf(TensorProto::FLOAT, SmallVector<float>{attribute.f()},
+                      true);
+    if (name == "value_floats")
+      return vectorOf(TensorProto::FLOAT,
+                      SmallVector<float>(attribute.floats().begin(),
+                                         attribute.floats().end()),
+                      false);
+  }
+  return n.fail("only tensors, numbers and lists of numbers are supported");
+}
+
+static LogicalResult buildConstantOfShape(Node &n) {
+  std::optional<Dims> dims = n.g.indices(n.in(0));
+  if (!dims)
+    return n.fail("needs a shape of a known rank");
+  int32_t dtype = TensorProto::FLOAT;
+  DenseElementsAttr value;
+  if (auto *attribute = n.attribute("value")) {
+    std::string error;
+    dtype = attribute->t().data_type();
+    value = tensorValues(n.g.context(), attribute->t(), error);
+    if (!value)
+      return n.fail(error);
+    if (value.getNumElements() != 1)
+      return n.fail("needs a value of one element");
+  } else {
+    value = DenseElementsAttr::get(
+        RankedTensorType::get({1}, n.g.b.getF32Type()), 0.0f);
+  }
+  SmallVector<int64_t> shape = staticShape(*dims);
+  Type type = elementType(n.g.context(), dtype);
+  int64_t count = 1;
+  for (int64_t dim : shape)
+    if (dim < 0 && !ShapedType::isDynamic(dim))
+      return n.fail("has a negative dimension");
+    else if (ShapedType::isDynamic(dim) || MulOverflow(count, dim, count))
+      count = INT64_MAX;
+  if (count <= 64)
+    return n.set(
+        0, n.g.fromConstant(dtype, DenseElementsAttr::get(
+                                       RankedTensorType::get(shape, type),
+                                       *value.getValues<Attribute>().begin())));
+  for (OpFoldResult &dim : *dims)
+    dim = n.g.math.max(dim, n.g.math.constant(0));
+  Value scalar = arith::ConstantOp::create(
+      n.g.b, n.g.loc, cast<TypedAttr>(*value.getValues<Attribute>().begin()));
+  return n.set(0, n.g.make(dtype, n.g.filled(*dims, scalar), *dims));
+}
+
+static LogicalResult buildRange(Node &n) {
+  GraphBuilder &g = n.g;
+  int32_t dtype = n.in(0).dtype;
+  Type type = n.type(n.in(0));
+  for (unsigned i = 0; i < 3; ++i)
+    if (n.in(i).rank() > 1 || !n.in(i).isScalar())
+      return n.fail(n.inputName(i) + " must be one number");
+  auto scalarOf = [&](unsigned i) -> Value {
+    Value value = g.reshape(n.tensor(i), n.in(i).dims, {});
+    return tensor::ExtractOp::create(g.b, g.loc, value, ValueRange());
+  };
+  OpFoldResult count;
+  Scalars s{g.b, g.loc};
+  if (isInteger(dtype)) {
+    auto first = g.indices(n.in(0)), last = g.indices(n.in(1)),
+         step = g.indices(n.in(2));
+    OpFoldResult span = g.math.sub(last->front(), first->front());
+    auto known = getConstantIntValue(step->front());
+    if (known == 0)
+      return n.fail("needs a step that is not 0");
+    if (known == 1) {
+      count = g.math.max(span, g.math.constant(0));
+    } else if (known && getConstantIntValue(span)) {
+      int64_t length = *getConstantIntValue(span), by = *known;
+      count = g.math.constant(std::max<int64_t>(
+          0, length / by + (length % by != 0 && (length < 0) == (by < 0))));
+    } else {
+      // ceil(span / step), at least 0.
+      Value divisor = g.math.value(step->front());
+      Value isZero = s.cmp(arith::CmpIPredicate::eq, divisor, s.index(0));
+      cf::AssertOp::create(
+          g.b, g.loc,
+          s.make<arith::XOrIOp>(isZero, s.integer(g.b.getI1Type(), 1)),
+          "Range: the step must not be 0");
+      Value safe = s.select(isZero, s.index(1), divisor);
+      Value quotient =
+          arith::CeilDivSIOp::create(g.b, g.loc, g.math.value(span), safe);
+      count = g.math.max(quotient, g.math.constant(0));
+    }
+    if (auto length = getConstantIntValue(count);
+        length && *length <= 64 && getConstantIntValue(first->front()) &&
+        known) {
+      Dims elements;
+      for (int64_t i = 0; i < *length; ++i)
+        elements.push_back(
+            g.math.constant(*getConstantIntValue(first->front()) + i * *known));
+      return n.set(0, g.fromElements(dtype, elements));
+    }
+    Dims dims{count};
+    Value from = g.math.value(first->front()), by = g.math.value(step->front());
+    Value result = g.generate(dims, type, [&](Scalars s) -> Value {
+      Value at = s.make<arith::AddIOp>(
+          from, s.make<arith::MulIOp>(s.loopIndex(0), by));
+      return arith::IndexCastOp::create(s.b, s.loc, type, at);
+    });
+    return n.set(result, dims);
+  }
+  if (!isFloat(dtype))
+    return n.fail("needs numbers");
+  Value first = scalarOf(0), last = scalarOf(1), by = scalarOf(2);
+  Type wide = type.isF64() ? type : Type(g.b.getF32Type());
+  first = s.convert(first, wide, false, false);
+  by = s.convert(by, wide, false, false);
+  Value span =
+      s.make<arith::SubFOp>(s.convert(last, wide, false, false), first);
+  Value steps =
+      math::CeilOp::create(g.b, g.loc, s.make<arith::DivFOp>(span, by));
+  Value whole = s.convert(steps, g.b.getI64Type(), false, false);
+  Value index =
+      arith::IndexCastOp::create(g.b, g.loc, g.b.getIndexType(), whole);
+  count = g.math.max(index, g.math.constant(0));
+  Dims dims{count};
+  Value result = g.generate(dims, type, [&](Scalars s) {
+    Value i = arith::IndexCastOp::create(s.b, s.loc, s.b.getI64Type(),
+                                         s.loopIndex(0));
+    Value at = s.convert(i, wide, false, false);
+    Value value = s.make<arith::AddFOp>(first, s.make<arith::MulFOp>(at, by));
+    return s.convert(value, type, false, false);
+  });
+  return n.set(result, dims);
+}
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+/// ONNX's dims of a term: with rows, a batch of one whose tokens are all rows.
+static Dims onnxDims(Node &n, const Term &term, Value allRows) {
+  if (!term.rows)
+    return term.dims;
+  Dims dims;
+  for (int64_t i = 0; i < term.rows->rank; ++i) {
+    if (i == term.rows->rowAxis)
+      dims.push_back(allRows);
+    else if (auto stored = term.rows->stored(i))
+      dims.push_back(term.dims[*stored]);
+    else
+      dims.push_back(n.g.math.constant(1));
+  }
+  return dims;
+}
+
+static LogicalResult shapeOf(Node &n, ArrayRef<OpFoldResult> dims) {
+  int64_t rank = dims.size();
+  auto bound = [&](StringRef name, int64_t otherwise) {
+    int64_t at = n.integer(name, otherwise);
+    return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
+  int64_t start = bound("start", 0), end = bound("end", rank);
+  return n.set(
+      0, n.g.fromElements(TensorProto::INT64,
+                          dims.slice(start, std::max(end, start) - start)));
+}
+
+static LogicalResult buildShape(Node &n) { return shapeOf(n, n.in(0).dims); }
+
+static LogicalResult buildShapeRows(StepNode &n) {
+  return shapeOf(n, onnxDims(n, n.in(0), n.step.count));
+}
+
+static LogicalResult buildSize(Node &n) {
+  return n.set(0, n.g.fromElements(TensorProto::INT64,
+                                   {n.g.math.product(n.in(0).dims)}, true));
+}
+
+//===----------------------------------------------------------------------===//
+// Reshape
+//===----------------------------------------------------------------------===//
+
+/// The dims that a Reshape asks for, of a tensor with these dims.
+static FailureOr<Dims> requested(Node &n, ArrayRef<OpFoldResult> from) {
+  GraphBuilder &g = n.g;
+  std::optional<Dims> to = g.indices(n.in(1));
+  if (!to)
+    return n.fail("needs a shape of a known rank");
+  bool allowZero = n.integer("allowzero", 0);
+  std::optional<size_t> inferred;
+  for (auto [i, dim] : llvm::enumerate(*to)) {
+    auto known = getConstantIntValue(dim);
+    if (known == 0 && !allowZero) {
+      if (i >= from.size())
+        return n.fail("copies dimension " + Twine(i) +
+                      ", which the input lacks");
+      dim = from[i];
+    } else if (known == -1) {
+      if (inferred)
+        return n.fail("has two dimensions of -1");
+      inferred = i;
+    } else if (known && *known < -1) {
+      return n.fail("has a dimension of " + Twine(*known));
+    }
+  }
+  // What is only known at run time may still be -1 or 0.
+  for (auto [i, dim] : llvm::enumerate(*to)) {
+    if (getConstantIntValue(dim) || g.math.isNonNegative(dim) || inferred == i)
+      continue;
+    Scalars s{g.b, g.loc};
+    OpFoldResult others = g.math.constant(1);
+    for (auto [j, other] : llvm::enumerate(*to))
+      if (j != i && inferred != j)
+        others = g.math.mul(others, other);
+    Value value = g.math.value(dim);
+    Value isInferred = s.cmp(arith::CmpIPredicate::eq, value, s.index(-1));
+    OpFoldResult rest = g.math.div(g.math.product(from), others);
+    value = s.select(isInferred, g.math.value(rest), value);
+    if (!allowZero && i < from.size()) {
+      Value isCopied = s.cmp(arith::CmpIPredicate::eq, value, s.index(0));
+      value = s.select(isCopied, g.math.value(from[i]), value);
+    }
+    Value fits = s.cmp(arith::CmpIPredicate::sge, value, s.index(0));
+    cf::AssertOp::create(g.b, g.loc, fits,
+                         "a reshape must keep the number of elements");
+    g.math.markNonNegative(value);
+    dim = value;
+  }
+  if (inferred) {
+    Dims others(*to);
+    others.erase(others.begin() + *inferred);
+    OpFoldResult rest =
+        g.math.div(g.math.product(from), g.math.product(others));
+    (*to)[*inferred] = rest;
+  }
+  auto before = getConstantIntValue(g.math.product(from)),
+       after = getConstantIntValue(g.math.product(*to));
+  if (before && after && *before != *after)
+    return n.fail("can't give " + Twine(*before) + " elements a shape of " +
+                  Twine(*after));
+  return *to;
+}
+
+static LogicalResult buildReshape(Node &n) {
+  FailureOr<Dims> to = requested(n, n.in(0).dims);
+  if (failed(to))
+    return failure();
+  return n.set(0, n.g.reshape(n.in(0), *to));
+}
+
+/// A reshape that keeps rows apart: one result axis is that of the tokens.
+static LogicalResult buildReshapeRows(StepNode &n) {
+  Term &x = n.in(0);
+  GraphBuilder &g = n.g;
+  if (!x.rows || n.in(1).rows)
+    return n.fail("has a shape made of tokens");
+  Dims from = onnxDims(n, x, n.step.count);
+  FailureOr<Dims> to = requested(n, from);
+  if (failed(to))
+    return failure();
+  // All before the token axis must be 1 on both sides: then rows stay apart.
+  auto leadingOnes =
+      [&](ArrayRef<OpFoldResult> dims) -> std::optional<int64_t> {
+    for (auto [i, dim] : llvm::enumerate(dims)) {
+      if (g.math.same(dim, n.step.count))
+        return int64_t(i);
+      if (!isConstantIntValue(dim, 1))
+        return std::nullopt;
+    }
+    return std::nullopt;
+  };
+  auto before = leadingOnes(from), after = leadingOnes(*to);
+  if (!before || !after)
+    return n.fail("reshapes across tokens");
+  RowLayout layout{int64_t((*to).size()), *after, *after > 0};
+  Dims stored{x.dims[0]};
+  for (int64_t i = 0; i < layout.rank; ++i)
+    if (layout.stored(i))
+      stored.push_back((*to)[i]);
+  return n.setRows(g.reshape(x, stored), layout);
+}
+
+static LogicalResult buildFlatten(Node &n) {
+  Term &x = n.in(0);
+  int64_t axis = n.integer("axis", 1), rank = x.rank();
+  if (axis < -rank || axis > rank)
+    return n.fail("axis " + Twine(axis) + " is outside of the tensor's axes");
+  if (axis < 0)
+    axis += rank;
+  ArrayRef<OpFoldResult> dims = x.dims;
+  return n.set(0, n.g.reshape(x, {n.g.math.product(dims.take_front(axis)),
+                                  n.g.math.product(dims.drop_front(axis))}));
+}
+
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
+
+static FailureOr<SmallVector<int64_t>> permutation(Node &n, int64_t rank) {
+  SmallVector<int64_t> perm = n.list("perm").value_or(SmallVector<int64_t>());
+  if (!n.attribute("perm"))
+    for (int64_t i = rank; i-- > 0;)
+      perm.push_back(i);
+  SmallVector<bool> seen(rank, false);
+  bool valid = (int64_t)perm.size() == rank;
+  for (int64_t axis : perm)
+    valid =
+        valid && axis >= 0 && axis < rank && !std::exchange(seen[axis], true);
+  if (!valid)
+    return n.fail("perm is no permutation of the tensor's " + Twine(rank) +
+                  " axes");
+  return perm;
+}
+
+static LogicalResult buildTranspose(Node &n) {
+  Term &x = n.in(0);
+  auto perm = permutation(n, x.rank());
+  if (failed(perm))
+    return failure();
+  Term result = n.g.make(x.dtype, {}, {});
+  for (int64_t axis : *perm)
+    result.dims.push_back(x.dims[axis]);
+  if (x.recipe) {
+    result.recipe = recipes::transpose(x.recipe, *perm);
+    result.name = x.name;
+  } else {
+    result.value = n.g.transpose(n.tensor(0), x.dims, *perm);
+  }
+  return n.set(0, result);
+}
+
+static LogicalResult buildTransposeRows(StepNode &n) {
+  Term &x = n.in(0);
+  auto perm = permutation(n, x.rows->rank);
+  if (failed(perm))
+    return failure();
+  if (x.rows->batch && (*perm)[0] != 0)
+    return n.fail("moves the batch");
+  RowLayout layout = *x.rows;
+  SmallVector<int64_t> stored{0};
+  Dims dims{x.dims[0]};
+  for (auto [i, axis] : llvm::enumerate(*perm)) {
+    if (axis == x.rows->rowAxis)
+      layout.rowAxis = i;
+    else if (auto at = x.rows->stored(axis)) {
+      stored.push_back(*at);
+      dims.push_back(x.dims[*at]);
+    }
+  }
+  return n.setRows(
+      n.g.make(x.dtype, n.g.transpose(n.tensor(0), x.dims, stored), dims),
+      layout);
+}
+
+/// The axes that Squeeze removes, normalized; without axes all known ones.
+static FailureOr<SmallVector<int64_t>> squeezed(Node &n,
+                                                ArrayRef<OpFoldResult> dims) {
+  auto axes = n.axes(1);
+  if (failed(axes))
+    return failure();
+  SmallVector<int64_t> result;
+  int64_t rank = dims.size();
+  if (*axes) {
+    for (int64_t axis : **axes) {
+      if (axis < -rank || axis >= rank)
+        return n.fail("axis " + Twine(axis) + " is outside of the tensor's " +
+                      Twine(rank) + " axes");
+      result.push_back(axis < 0 ? axis + rank : axis);
+    }
+    return result;
+  }
+  for (int64_t i = 0; i < rank; ++i) {
+    if (!getConstantIntValue(dims[i]))
+      return n.fail("needs axes, because dimension " + Twine(i) +
+                    " is not known");
+    if (isConstantIntValue(dims[i], 1))
+      result.push_back(i);
+  }
+  return result;
+}
+
+static LogicalResult buildSqueeze(Node &n) {
+  Term &x = n.in(0);
+  auto axes = squeezed(n, x.dims);
+  if (failed(axes))
+    return failure();
+  Dims dims, ones(x.dims);
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    if (!llvm::is_contained(*axes, i)) {
+      dims.push_back(x.dims[i]);
+      continue;
+    }
+    auto known = getConstantIntValue(x.dims[i]);
+    if (known && *known != 1)
+      return n.fail("removes a dimension of " + Twine(*known));
+    n.g.math.check(x.dims[i], n.g.math.constant(1),
+                   "Squeeze: the dimension must be 1");
+    ones[i] = n.g.math.constant(1);
+  }
+  // A dimension that was checked is 1 from here on.
+  if (x.value) {
+    auto type = RankedTensorType::get(staticShape(ones), n.type(x));
+    Value value = x.value;
+    if (value.getType() != type)
+      value = tensor::CastOp::create(n.g.b, n.g.loc, type, value);
+    Term checked = n.g.make(x.dtype, value, ones);
+    checked.elements = x.elements;
+    return n.set(0, n.g.reshape(checked, dims));
+  }
+  return n.set(0, n.g.reshape(x, dims));
+}
+
+static LogicalResult buildSqueezeRows(StepNode &n) {
+  Term &x = n.in(0);
+  if (!x.rows || (n.has(1) && n.in(1).rows))
+    return n.fail("has axes made of tokens");
+  auto axes = squeezed(n, onnxDims(n, x, n.step.count));
+  if (failed(axes))
+    return failure();
+  RowLayout layout = *x.rows;
+  Dims stored(x.dims);
+  llvm::sort(*axes, std::greater<int64_t>());
+  for (int64_t axis : *axes) {
+    if (axis == x.rows->rowAxis)
+      return n.fail("removes the axis of tokens");
+    --layout.rank;
+    if (axis < x.rows->rowAxis)
+      --layout.rowAxis;
+    if (auto at = x.rows->stored(axis)) {
+      if (!isConstantIntValue(x.dims[*at], 1))
+        return n.fail("removes a dimension that is not 1");
+      stored.erase(stored.begin() + *at);
+    } else {
+      layout.batch = false;
+    }
+  }
+  return n.setRows(n.g.reshape(x, stored), layout);
+}
+
+static FailureOr<SmallVector<int64_t>> inserted(Node &n, int64_t rank) {
+  auto axes = n.axes(1);
+  if (failed(axes))
+    return failure();
+  if (!*axes)
+    return n.fail("needs axes");
+  SmallVector<int64_t> result;
+  int64_t total = rank + (*axes)->size();
+  for (int64_t axis : **axes) {
+    if (axis < -total || axis >= total)
+      return n.fail("axis " + Twine(axis) + " is outside of the result's " +
+                    Twine(total) + " axes");
+    result.push_back(axis < 0 ? axis + total : axis);
+  }
+  llvm::sort(result);
+  if (std::adjacent_find(result.begin(), result.end()) != result.end())
+    return n.fail("names an axis twice");
+  return result;
+}
+
+static LogicalResult buildUnsqueeze(Node &n) {
+  auto axes = inserted(n, n.in(0).rank());
+  if (failed(axes))
+    return failure();
+  Dims dims(n.in(0).dims);
+  for (int64_t axis : *axes)
+    dims.insert(dims.begin() + axis, n.g.math.constant(1));
+  return n.set(0, n.g.reshape(n.in(0), dims));
+}
+
+static LogicalResult buildUnsqueezeRows(StepNode &n) {
+  Term &x = n.in(0);
+  if (!x.rows || n.in(1).rows)
+    return n.fail("has axes made of tokens");
+  auto axes = inserted(n, x.rows->rank);
+  if (failed(axes))
+    return failure();
+  RowLayout layout = *x.rows;
+  Dims dims(x.dims);
+  for (int64_t axis : *axes) {
+    if (axis == 0)
+      return n.fail("puts an axis before the batch");
+    ++layout.rank;
+    if (axis <= layout.rowAxis)
+      ++layout.rowAxis;
+    dims.insert(dims.begin() + *layout.stored(axis), n.g.math.constant(1));
+  }
+  return n.setRows(n.g.reshape(x, dims), layout);
+}
+
+static LogicalResult buildIdentity(Node &n) { return n.set(0, n.in(0)); }
+
+static LogicalResult buildExpand(Node &n) {
+  std::optional<Dims> shape = n.g.indices(n.in(1));
+  if (!shape)
+    return n.fail("needs a shape of a known rank");
+  std::optional<Dims> dims = n.g.broadcast({n.in(0).dims, *shape});
+  if (!dims)
+    return n.fail("the shape doesn't fit the tensor's");
+  for (OpFoldResult &dim : *dims)
+    dim = n.g.math.max(dim, n.g.math.constant(0));
+  return n.set(n.g.elementwise({&n.in(0)}, *dims, n.type(n.in(0)),
+                               [](Scalars, ValueRange v) { return v[0]; }),
+               *dims);
+}
+
+void qtale::onnx_import::addShape(NodeTable &table) {
+  table.add("Constant", 13, buildConstant);
+  table.add("ConstantOfShape", 9, buildConstantOfShape);
+  table.add("Range", 11, buildRange);
+  table.add("Shape", 15, buildShape, buildShapeRows);
+  table.add("Size", 13, buildSize);
+  table.add("Reshape", 14, buildReshape, buildReshapeRows);
+  table.add("Flatten", 13, buildFlatten);
+  table.add("Transpose", 13, buildTranspose, buildTransposeRows);
+  table.add("Squeeze", 13, buildSqueeze, buildSqueezeRows);
+  table.add("Unsqueeze", 13, buildUnsqueeze, buildUnsqueezeRows);
+  table.add("Identity", 14, buildIdentity, RowsRule::Elementwise);
+  table.add("Expand", 13, buildExpand);
+}
