@@ -12,6 +12,8 @@ using namespace qtale::rt;
 
 /// Longer than a loop's uneven end, shorter than it takes to notice.
 static constexpr int64_t spinNanoseconds = 50'000;
+/// Waits without a spin after one in vain.
+static constexpr uint32_t restAfterVainSpin = 16;
 
 static int64_t now() {
   timespec time;
@@ -36,19 +38,27 @@ void Gate::open() {
             INT_MAX, nullptr, nullptr, 0);
 }
 
-void Gate::pass(uint32_t seen, bool spins) {
-  if (count() != seen)
-    return;
-  if (spins) {
-    int64_t end = now() + spinNanoseconds;
-    do {
-      for (int i = 0; i < 32; ++i) {
-        relax();
-        if (count() != seen)
-          return;
-      }
-    } while (now() < end);
+bool Gate::spin(uint32_t seen) {
+  // A guess shared by all waiters; losing an update to another does no harm.
+  if (uint32_t left = sleepsAtOnce.load(std::memory_order_relaxed)) {
+    sleepsAtOnce.store(left - 1, std::memory_order_relaxed);
+    return false;
   }
+  int64_t end = now() + spinNanoseconds;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      relax();
+      if (count() != seen)
+        return true;
+    }
+  } while (now() < end);
+  sleepsAtOnce.store(restAfterVainSpin, std::memory_order_relaxed);
+  return false;
+}
+
+void Gate::pass(uint32_t seen, bool spins) {
+  if (count() != seen || (spins && spin(seen)))
+    return;
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   while (count() == seen)
     syscall(SYS_futex, reinterpret_cast<uint32_t *>(&value), FUTEX_WAIT_PRIVATE,

@@ -4,7 +4,10 @@
 //   opening:  advance the number, wake sleepers, if any
 //
 // A gate that opens soon costs no system call on either side; one that stays
-// shut costs no CPU time.
+// shut costs no CPU time. A spin in vain is a sign that another thread has no
+// core at the moment, and that spinning keeps one from it: the next waits then
+// sleep at once. (Two threads on two cores beside eight other processes,
+// barriers a few µs apart: 10 µs a barrier instead of 54.)
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,8 +31,11 @@ public:
   void pass(uint32_t seen, bool spins);
 
 private:
+  bool spin(uint32_t seen);
+
   std::atomic<uint32_t> value{0};
   std::atomic<uint32_t> sleepers{0};
+  std::atomic<uint32_t> sleepsAtOnce{0}; // waits left that do not spin
 };
 
 } // namespace qtale::rt

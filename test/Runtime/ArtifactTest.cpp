@@ -35,13 +35,14 @@ protected:
         dlsym(handle, "qtale_get_api"));
     return get ? get(QTALE_API_VERSION) : nullptr;
   }
-  void expectWorks(const qtale_api *api) {
+  void expectWorks(const qtale_api *api, const qtale_pool *pool = nullptr) {
     qtale_error error = {};
     qtale_model *model = nullptr;
     ASSERT_EQ(api->model_open(nullptr, nullptr, &model, &error), QTALE_OK)
         << error.message;
+    qtale_session_options options = {pool, 0, 0};
     qtale_session *session = nullptr;
-    ASSERT_EQ(api->session_create(model, nullptr, &session, &error), QTALE_OK);
+    ASSERT_EQ(api->session_create(model, &options, &session, &error), QTALE_OK);
     std::vector<int32_t> tokens = someTokens(20);
     float logits[fake::vocab];
     qtale_step step = {session, tokens.data(), 20, QTALE_LOGITS_LAST, logits};
@@ -67,6 +68,10 @@ TEST_F(Artifact, TwoLiveSideBySide) {
   EXPECT_NE(one, two);
   expectWorks(one);
   expectWorks(two);
+  qtale_pool *pool = nullptr;
+  ASSERT_EQ(one->pool_create(3, &pool, nullptr), QTALE_OK);
+  expectWorks(two, pool);
+  one->pool_destroy(pool);
 }
 
 TEST_F(Artifact, FindsItselfAfterTheHostHasChangedItsFolder) {
