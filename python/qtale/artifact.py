@@ -169,11 +169,17 @@ class Artifact:
     def run(
         self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:
-        """Calls the graph as a function; `outputs` names those wanted (all)."""
+        """Calls the graph as a function; `outputs` names those wanted (all).
+
+        bfloat16 is ml_dtypes' type; an input may also be uint16 with the same bits.
+        """
         wanted = [name for name, _, _ in self.outputs] if outputs is None else list(outputs)
         # Not ascontiguousarray, which makes scalars rank 1.
         arrays = {name: np.asarray(value, order="C") for name, value in inputs.items()}
-        given = (capi.Tensor * len(arrays))(*(_tensor(*item) for item in arrays.items()))
+        dtypes = {name: dtype for name, dtype, _ in self.inputs}
+        given = (capi.Tensor * len(arrays))(
+            *(_tensor(name, array, dtypes.get(name)) for name, array in arrays.items())
+        )
         results = (capi.Tensor * len(wanted))(*(capi.Tensor(name=n.encode()) for n in wanted))
         error = capi.ErrorStruct()
         with self.handle.use() as model:
@@ -245,9 +251,10 @@ def _free(library: capi.Library, pointer: int) -> None:
     library.close()
 
 
-def _tensor(name: str, array: np.ndarray) -> capi.Tensor:
+def _tensor(name: str, array: np.ndarray, expected: str | None) -> capi.Tensor:
     """Points to the array's memory; the array must outlive it."""
-    dtype = capi.DTYPES.get(array.dtype.name)
+    bits = expected == "bfloat16" and array.dtype == np.uint16
+    dtype = capi.DTYPES.get("bfloat16" if bits else array.dtype.name)
     if dtype is None or not array.dtype.isnative:
         raise Error("INVALID_ARGUMENT", f"input {name}: arrays of {array.dtype} are not supported")
     if array.ndim > capi.MAX_RANK:
