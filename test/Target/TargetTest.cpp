@@ -1,17 +1,20 @@
 //===- TargetTest.cpp - lib/Target, without the passes before it ----------===//
 //
 //   qtale-target-test weights IN.mlir OUT.safetensors
+//   qtale-target-test lib|exe|obj [--bundle] IN.mlir OUT
 //
-// Prints what an artifact would know of the weights file, as JSON, and the
-// memory that writing it took.
+// `weights` prints what an artifact would know of the weights file, as JSON,
+// and the memory that writing it took.
 //
 //===----------------------------------------------------------------------===//
 
 #include "qtale/Dialect/QTale/IR/QTale.h"
-#include "qtale/Target/WeightsFile.h"
+#include "qtale/Target/Artifact.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
@@ -43,18 +46,35 @@ static LogicalResult weights(ModuleOp module, StringRef folder,
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4 || StringRef(argv[1]) != "weights") {
-    llvm::errs() << "usage: qtale-target-test weights IN.mlir OUT\n";
+  SmallVector<StringRef> words(argv + 1, argv + argc);
+  bool bundle = words.size() == 4 && words[1] == "--bundle";
+  if (bundle)
+    words.erase(words.begin() + 1);
+  if (words.size() != 3) {
+    llvm::errs() << "usage: qtale-target-test weights|lib|exe|obj [--bundle] "
+                    "IN.mlir OUT\n";
     return 2;
   }
   DialectRegistry registry;
-  registry.insert<qtale::QTaleDialect>();
+  registry.insert<qtale::QTaleDialect, LLVM::LLVMDialect>();
   MLIRContext context(registry);
   llvm::SourceMgr sources;
   SourceMgrDiagnosticHandler diagnostics(sources, &context);
-  auto module = parseSourceFile<ModuleOp>(argv[2], sources, &context);
+  auto module = parseSourceFile<ModuleOp>(words[1], sources, &context);
   if (!module)
     return 1;
-  StringRef folder = llvm::sys::path::parent_path(argv[2]);
-  return failed(weights(*module, folder, argv[3]));
+  StringRef folder = llvm::sys::path::parent_path(words[1]);
+  if (words[0] == "weights")
+    return failed(weights(*module, folder, words[2]));
+
+  qtale::ArtifactOptions options;
+  options.kind = llvm::StringSwitch<qtale::ArtifactOptions::Kind>(words[0])
+                     .Case("exe", qtale::ArtifactOptions::Executable)
+                     .Case("obj", qtale::ArtifactOptions::Object)
+                     .Default(qtale::ArtifactOptions::Library);
+  options.output = words[2].str();
+  options.bundle = bundle;
+  options.sourceFolder = folder.str();
+  options.toolPath = argv[0];
+  return failed(qtale::writeArtifact(*module, options));
 }

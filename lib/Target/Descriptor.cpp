@@ -1,0 +1,306 @@
+//===- Descriptor.cpp - What the runtime knows of a model -----------------===//
+//
+//   qtale_module_descriptor ─▶ levels ─▶ entries (other objects)
+//                           ─▶ ports, JSON, hash, tokenizer: constants
+//
+// The structs of ModuleABI.h, field by field, as LLVM constants.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Descriptor.h"
+
+#include "qtale/Dialect/QTale/IR/QTale.h"
+#include "qtale/Runtime/ModuleABI.h"
+#include "qtale/Runtime/qtale.h"
+#include "qtale/Target/Tokenizer.h"
+
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace qtale;
+using llvm::Constant;
+using llvm::StringRef;
+
+// The fields that are written below, and no others.
+static_assert(sizeof(qtale_level) == 5 * 8);
+static_assert(sizeof(qtale_port) == 3 * 8);
+static_assert(sizeof(qtale_module) == 20 * 8);
+
+namespace {
+
+/// Checked attributes of the module.
+struct Description {
+  SmallVector<DictionaryAttr> inputs, outputs;
+  SmallVector<uint64_t> blockBytes;
+  SmallVector<int64_t> eos;
+  int64_t vocab = 0, context = 0, bos = -1;
+  std::vector<uint8_t> tokenizer;
+
+  LogicalResult read(ModuleOp module, bool hasSession, StringRef sourceFolder);
+};
+
+/// Constants of one LLVM module.
+class Constants {
+public:
+  Constants(llvm::Module &module) : module(module) {}
+
+  Constant *i64(int64_t value) {
+    return llvm::ConstantInt::get(type<int64_t>(), value, /*IsSigned=*/true);
+  }
+  Constant *i32(int32_t value) {
+    return llvm::ConstantInt::get(type<int32_t>(), value, /*IsSigned=*/true);
+  }
+  Constant *null() { return llvm::ConstantPointerNull::get(pointer()); }
+
+  /// A function of another object; null where the name is empty.
+  Constant *function(StringRef name) {
+    if (name.empty())
+      return null();
+    auto *signature = llvm::FunctionType::get(
+        llvm::Type::getVoidTy(module.getContext()), false);
+    auto *declared = llvm::cast<llvm::Function>(
+        module.getOrInsertFunction(name, signature).getCallee());
+    declared->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    return declared;
+  }
+  Constant *text(StringRef value) {
+    return global(
+        llvm::ConstantDataArray::getString(module.getContext(), value), 1);
+  }
+  template <typename T> Constant *array(llvm::ArrayRef<T> values) {
+    if (values.empty())
+      return null();
+    return global(llvm::ConstantDataArray::get(module.getContext(), values),
+                  alignof(T));
+  }
+  Constant *record(llvm::ArrayRef<Constant *> fields) {
+    return llvm::ConstantStruct::getAnon(module.getContext(), fields);
+  }
+  Constant *records(llvm::ArrayRef<Constant *> values) {
+    if (values.empty())
+      return null();
+    return global(
+        llvm::ConstantArray::get(
+            llvm::ArrayType::get(values[0]->getType(), values.size()), values),
+        8);
+  }
+  void define(StringRef name, Constant *value) {
+    auto *variable = new llvm::GlobalVariable(
+        module, value->getType(), /*isConstant=*/true,
+        llvm::GlobalValue::ExternalLinkage, value, name);
+    variable->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    variable->setAlignment(llvm::Align(8));
+  }
+
+private:
+  template <typename T> llvm::Type *type() {
+    return llvm::IntegerType::get(module.getContext(), 8 * sizeof(T));
+  }
+  llvm::PointerType *pointer() {
+    return llvm::PointerType::get(module.getContext(), 0);
+  }
+  Constant *global(Constant *value, uint64_t align) {
+    auto *variable =
+        new llvm::GlobalVariable(module, value->getType(), /*isConstant=*/true,
+                                 llvm::GlobalValue::PrivateLinkage, value);
+    variable->setAlignment(llvm::Align(align));
+    variable->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+    return variable;
+  }
+
+  llvm::Module &module;
+};
+
+} // namespace
+
+/// qtale_dtype of NumPy's name; 0: there is none.
+static int32_t getDtype(StringRef name) {
+  return llvm::StringSwitch<int32_t>(name)
+      .Case("bool", QTALE_BOOL)
+      .Case("int8", QTALE_INT8)
+      .Case("uint8", QTALE_UINT8)
+      .Case("int16", QTALE_INT16)
+      .Case("uint16", QTALE_UINT16)
+      .Case("int32", QTALE_INT32)
+      .Case("uint32", QTALE_UINT32)
+      .Case("int64", QTALE_INT64)
+      .Case("uint64", QTALE_UINT64)
+      .Case("float16", QTALE_FLOAT16)
+      .Case("bfloat16", QTALE_BFLOAT16)
+      .Case("float32", QTALE_FLOAT32)
+      .Case("float64", QTALE_FLOAT64)
+      .Default(0);
+}
+
+static LogicalResult readPorts(ModuleOp module, StringRef name,
+                               SmallVectorImpl<DictionaryAttr> &ports) {
+  auto list = module->getAttrOfType<ArrayAttr>(name);
+  for (Attribute entry : list ? list.getValue() : ArrayRef<Attribute>()) {
+    auto port = dyn_cast<DictionaryAttr>(entry);
+    auto label = port ? port.getAs<StringAttr>("name") : StringAttr();
+    auto dtype = port ? port.getAs<StringAttr>("dtype") : StringAttr();
+    auto shape =
+        port ? port.getAs<DenseI64ArrayAttr>("shape") : DenseI64ArrayAttr();
+    if (!label || !dtype || !shape || !getDtype(dtype.getValue()))
+      return module.emitError(name)
+             << " must be dictionaries of name, dtype (NumPy's) and shape, but "
+                "has "
+             << entry;
+    if (shape.size() > QTALE_MAX_RANK)
+      return module.emitError("'")
+             << label.getValue() << "' has " << shape.size()
+             << " dimensions; artifacts have at most " << QTALE_MAX_RANK;
+    ports.push_back(port);
+  }
+  return success();
+}
+
+static LogicalResult readInteger(ModuleOp module, StringRef name,
+                                 int64_t &value, bool required) {
+  Attribute attribute = module->getAttr(name);
+  auto integer = dyn_cast_or_null<IntegerAttr>(attribute);
+  if (integer)
+    value = integer.getInt();
+  if (integer || (!attribute && !required))
+    return success();
+  return module.emitError("a module with sessions needs the integer ") << name;
+}
+
+static LogicalResult readEos(ModuleOp module, SmallVectorImpl<int64_t> &eos) {
+  Attribute attribute = module->getAttr("qtale.eos");
+  if (auto ids = dyn_cast_or_null<DenseI64ArrayAttr>(attribute)) {
+    llvm::append_range(eos, ids.asArrayRef());
+    return success();
+  }
+  auto list = dyn_cast_or_null<ArrayAttr>(attribute);
+  for (Attribute id : list ? list.getValue() : ArrayRef<Attribute>())
+    if (auto integer = dyn_cast<IntegerAttr>(id))
+      eos.push_back(integer.getInt());
+  if (attribute && (!list || eos.size() != list.size()))
+    return module.emitError("qtale.eos must be an array of integers, but is ")
+           << attribute;
+  return success();
+}
+
+LogicalResult Description::read(ModuleOp module, bool hasSession,
+                                StringRef sourceFolder) {
+  if (failed(readPorts(module, "qtale.inputs", inputs)) ||
+      failed(readPorts(module, "qtale.outputs", outputs)) ||
+      failed(readInteger(module, "qtale.vocab", vocab, hasSession)) ||
+      failed(readInteger(module, "qtale.context", context, hasSession)) ||
+      failed(readInteger(module, "qtale.bos", bos, false)) ||
+      failed(readEos(module, eos)))
+    return failure();
+
+  auto caches = module->getAttrOfType<ArrayAttr>("qtale.caches");
+  if (hasSession && !caches)
+    return module.emitError("a module with sessions needs qtale.caches");
+  for (Attribute entry : caches ? caches.getValue() : ArrayRef<Attribute>()) {
+    auto type = dyn_cast<TypeAttr>(entry);
+    auto cache = type ? dyn_cast<KVCacheType>(type.getValue()) : KVCacheType();
+    if (!cache)
+      return module.emitError("qtale.caches must be types of caches, but has ")
+             << entry;
+    blockBytes.push_back(cache.getBlockBytes());
+  }
+
+  if (auto path = module->getAttrOfType<StringAttr>("qtale.tokenizer")) {
+    llvm::SmallString<128> file(path.getValue());
+    if (llvm::sys::path::is_relative(file)) {
+      file = sourceFolder;
+      llvm::sys::path::append(file, path.getValue());
+    }
+    llvm::Expected<std::vector<uint8_t>> tables = buildTokenizerTables(file);
+    if (!tables)
+      return module.emitError(toString(tables.takeError()));
+    tokenizer = std::move(*tables);
+  }
+  return success();
+}
+
+static Constant *buildPorts(Constants &build,
+                            llvm::ArrayRef<DictionaryAttr> ports) {
+  SmallVector<Constant *> records;
+  for (DictionaryAttr port : ports) {
+    ArrayRef<int64_t> shape =
+        port.getAs<DenseI64ArrayAttr>("shape").asArrayRef();
+    SmallVector<uint64_t> dims(shape.begin(), shape.end());
+    records.push_back(build.record(
+        {build.text(port.getAs<StringAttr>("name").getValue()),
+         build.i32(getDtype(port.getAs<StringAttr>("dtype").getValue())),
+         build.i32(shape.size()), build.array(llvm::ArrayRef(dims))}));
+  }
+  return build.records(records);
+}
+
+static Constant *buildLevels(Constants &build,
+                             llvm::ArrayRef<LevelObject> levels) {
+  SmallVector<Constant *> records;
+  for (const LevelObject &level : levels)
+    records.push_back(build.record({
+        build.text(level.name),
+        build.text(level.features),
+        build.function(level.main),
+        build.function(level.step),
+        build.function(level.stepScratch),
+    }));
+  return build.records(records);
+}
+
+FailureOr<llvm::SmallVector<char, 0>>
+qtale::emitDescriptor(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
+                      const WeightsFileInfo &weights, StringRef sourceFolder) {
+  bool hasSession = llvm::all_of(levels, [](const LevelObject &level) {
+    return !level.step.empty() && !level.stepScratch.empty();
+  });
+  Description description;
+  if (failed(description.read(module, hasSession, sourceFolder)))
+    return failure();
+  auto fail = [&](llvm::Error error) {
+    module.emitError(toString(std::move(error)));
+    return failure();
+  };
+  auto machine = makeMachine(getTargetTriple(module), "", "");
+  if (!machine)
+    return fail(machine.takeError());
+
+  llvm::LLVMContext context;
+  llvm::Module object("descriptor", context);
+  object.setTargetTriple((*machine)->getTargetTriple());
+  object.setDataLayout((*machine)->createDataLayout());
+  Constants build(object);
+  SmallVector<uint64_t> eos(description.eos.begin(), description.eos.end());
+  llvm::ArrayRef<uint8_t> tokenizer = description.tokenizer;
+  build.define("qtale_module_descriptor",
+               build.record({
+                   build.i64(levels.size()),
+                   buildLevels(build, levels),
+                   build.i64(description.inputs.size()),
+                   buildPorts(build, description.inputs),
+                   build.i64(description.outputs.size()),
+                   buildPorts(build, description.outputs),
+                   build.text(buildInfo(module, weights, hasSession)),
+                   build.text(weights.fileName),
+                   build.i64(weights.bytes),
+                   build.i64(weights.headerBytes),
+                   build.array<uint8_t>(weights.headerHash),
+                   build.array(tokenizer),
+                   build.i64(tokenizer.size()),
+                   build.i64(description.blockBytes.size()),
+                   build.array<uint64_t>(description.blockBytes),
+                   build.i64(description.vocab),
+                   build.i64(description.context),
+                   build.i64(description.bos),
+                   build.i64(eos.size()),
+                   build.array<uint64_t>(eos),
+               }));
+  llvm::Expected<llvm::SmallVector<char, 0>> bytes =
+      emitObject(object, **machine);
+  if (!bytes)
+    return fail(bytes.takeError());
+  return std::move(*bytes);
+}

@@ -1,0 +1,87 @@
+//===- Info.cpp - What --info tells of a model ----------------------------===//
+
+#include "Descriptor.h"
+#include "WeightsLayout.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/JSON.h"
+#include <map>
+
+using namespace mlir;
+using namespace qtale;
+
+static void writePorts(llvm::json::OStream &json, ModuleOp module,
+                       llvm::StringRef name) {
+  json.attributeArray(name, [&] {
+    auto ports = module->getAttrOfType<ArrayAttr>(("qtale." + name).str());
+    if (!ports)
+      return;
+    for (auto port : ports.getAsRange<DictionaryAttr>())
+      json.object([&] {
+        json.attribute("name", port.getAs<StringAttr>("name").getValue());
+        json.attribute("dtype", port.getAs<StringAttr>("dtype").getValue());
+        json.attributeArray("shape", [&] {
+          auto shape = port.getAs<DenseI64ArrayAttr>("shape");
+          for (int64_t size : shape.asArrayRef())
+            json.value(size);
+        });
+      });
+  });
+}
+
+/// Matrices by their scheme.
+static void writeSchemes(llvm::json::OStream &json, ModuleOp module) {
+  std::map<std::string, int64_t> counts;
+  for (auto weight : module.getOps<WeightOp>())
+    if (auto packed =
+            dyn_cast_or_null<PackedAttr>(weight.getTensorType().getEncoding()))
+      ++counts[getSchemeName(packed)];
+  json.attributeObject("schemes", [&] {
+    for (auto &[name, count] : counts)
+      json.attribute(name, count);
+  });
+}
+
+static void writeSession(llvm::json::OStream &json, ModuleOp module) {
+  auto caches = module->getAttrOfType<ArrayAttr>("qtale.caches");
+  auto integer = [&](llvm::StringRef name) {
+    return module->getAttrOfType<IntegerAttr>(name).getInt();
+  };
+  std::string kv;
+  if (!caches.empty()) {
+    auto type = cast<KVCacheType>(cast<TypeAttr>(caches[0]).getValue());
+    llvm::raw_string_ostream(kv) << type.getElementType();
+  }
+  json.attributeObject("session", [&] {
+    json.attribute("layers", int64_t(caches.size()));
+    json.attribute("vocab", integer("qtale.vocab"));
+    json.attribute("context", integer("qtale.context"));
+    json.attribute("kv", kv);
+    json.attribute("kv_policy", nullptr);
+    json.attribute("router", nullptr);
+    json.attribute("first_routed_layer", nullptr);
+  });
+}
+
+std::string qtale::buildInfo(ModuleOp module, const WeightsFileInfo &weights,
+                             bool hasSession) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  llvm::json::OStream json(stream);
+  json.object([&] {
+    json.attribute("version", QTALE_VERSION);
+    json.attribute("hash", llvm::toHex(weights.headerHash, true));
+    writePorts(json, module, "inputs");
+    writePorts(json, module, "outputs");
+    json.attributeObject("weights", [&] {
+      json.attribute("file", weights.fileName);
+      json.attribute("bytes", int64_t(weights.bytes));
+    });
+    writeSchemes(json, module);
+    if (hasSession)
+      writeSession(json, module);
+    else
+      json.attribute("session", nullptr);
+  });
+  return text;
+}
