@@ -92,10 +92,6 @@ private:
     if (!element)
       return error() << what << " '" << info.name()
                      << "' is no tensor of a supported element type";
-    if (!tensor.has_shape())
-      return error() << what << " '" << info.name()
-                     << "' has no shape; declare one, with symbols for what "
-                        "is not known";
     SmallVector<int64_t> shape;
     for (const auto &dim : tensor.shape().dim()) {
       if (dim.has_dim_value() && dim.dim_value() < 0)

@@ -3,9 +3,9 @@
 //   supported?  all nodes, also those in functions, are in the node table
 //   sorted      values are made before they are used
 //   checked     ONNX's checker
-//   converted   older opsets -> the table's (functions taken off and put back:
-//               the converter drops them)
-//   inlined     verb functions too, whose outputs are noted
+//   inlined     verb functions too, whose outputs are noted; before the
+//               conversion, which drops functions
+//   converted   older opsets -> the table's
 //   inferred    shapes, with data propagation
 //
 //===----------------------------------------------------------------------===//
@@ -198,14 +198,23 @@ static void noteVerbs(MLIRContext *context, Model &model) {
   }
 }
 
+static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
+  onnx::ModelProto &proto = model.proto;
+  if (!proto.functions_size())
+    return success();
+  noteVerbs(context, model);
+  return guarded(context, model, "ONNX can't inline the functions", [&] {
+    // A function of another opset is converted, for which types are needed.
+    onnx::shape_inference::InferShapes(proto);
+    onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
+  });
+}
+
 static LogicalResult convert(MLIRContext *context, Model &model) {
   if (model.opset >= tableOpset)
     return success();
   onnx::ModelProto &proto = model.proto;
-  google::protobuf::RepeatedPtrField<onnx::FunctionProto> functions;
-  functions.Swap(proto.mutable_functions());
   auto metadata = proto.metadata_props();
-  auto imports = proto.opset_import();
   if (failed(guarded(
           context, model,
           "ONNX can't convert the model from opset " +
@@ -214,16 +223,29 @@ static LogicalResult convert(MLIRContext *context, Model &model) {
             proto = onnx::version_conversion::ConvertVersion(proto, tableOpset);
           })))
     return failure();
-  functions.Swap(proto.mutable_functions());
   *proto.mutable_metadata_props() = metadata;
-  for (const auto &set : imports)
-    if (!set.domain().empty() && set.domain() != "ai.onnx" &&
-        llvm::none_of(proto.opset_import(), [&](const auto &other) {
-          return other.domain() == set.domain();
-        }))
-      *proto.add_opset_import() = set;
   model.opset = tableOpset;
   return success();
+}
+
+/// Inputs and outputs have a type and a rank.
+static LogicalResult checkPorts(MLIRContext *context, Model &model) {
+  auto check = [&](const auto &ports, StringRef what) -> LogicalResult {
+    for (const onnx::ValueInfoProto &port : ports) {
+      if (!port.type().has_tensor_type())
+        return emitError(model.loc(context))
+               << what << " '" << port.name() << "' is no tensor";
+      if (!port.type().tensor_type().has_shape())
+        return emitError(model.loc(context))
+               << what << " '" << port.name()
+               << "' has no shape; declare one, with symbols for what is not "
+                  "known";
+    }
+    return success();
+  };
+  if (failed(check(model.proto.graph().input(), "input")))
+    return failure();
+  return check(model.proto.graph().output(), "output");
 }
 
 LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
@@ -236,21 +258,12 @@ LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
            << " is not supported; export the model with opset 7 to "
            << newestOpset;
   if (failed(Unsupported(model).check(context)) ||
-      failed(sortNodes(context, model)))
+      failed(sortNodes(context, model)) || failed(checkPorts(context, model)))
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
                      [&] { onnx::checker::check_model(proto); })) ||
-      failed(convert(context, model)))
-    return failure();
-
-  noteVerbs(context, model);
-  if (failed(guarded(context, model, "ONNX can't inline the functions",
-                     [&] {
-                       if (proto.functions_size())
-                         onnx::inliner::InlineLocalFunctions(
-                             proto, /*convert_version=*/true);
-                     })) ||
-      failed(sortNodes(context, model)))
+      failed(inlineFunctions(context, model)) ||
+      failed(convert(context, model)) || failed(sortNodes(context, model)))
     return failure();
 
   // What a file claims about values in the middle is not to be relied on.

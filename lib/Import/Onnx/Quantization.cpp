@@ -128,6 +128,42 @@ static LogicalResult checkScales(Node &n, Term &scale) {
   return success();
 }
 
+/// A weight as a recipe; without one where a small weight is better computed.
+static FailureOr<Term> dequantizedWeight(Node &n, const Spread &how) {
+  Term &x = n.in(0), &scale = n.in(1);
+  Term result = n.g.make(scale.dtype, {}, x.dims);
+  RecipeAttrInterface zero;
+  StringRef missing;
+  if (!scale.recipe)
+    missing = n.proto.input(1);
+  if (n.has(2)) {
+    Term &point = n.in(2);
+    bool none = point.constant && point.constant.isSplat() &&
+                point.constant.getSplatValue<APInt>().isZero();
+    if (!none && !point.recipe)
+      missing = n.proto.input(2);
+    else if (!none)
+      zero = point.recipe;
+  }
+  if (!missing.empty()) {
+    if (x.constant)
+      return result;
+    return n.fail("'" + missing +
+                  "' has no raw bytes in a file, so that this weight can't be "
+                  "unpacked when it is written; save the model with raw_data");
+  }
+  if (failed(checkScales(n, scale)))
+    return failure();
+  auto shaped = [&](RecipeAttrInterface recipe) {
+    return recipe && how.kind == Spread::Tensor ? recipes::reshape(recipe, {})
+                                                : recipe;
+  };
+  result.recipe = recipes::dequantize(x.recipe, shaped(scale.recipe),
+                                      shaped(zero), how.axis, how.block);
+  result.name = x.name;
+  return result;
+}
+
 static LogicalResult buildDequantize(Node &n) {
   GraphBuilder &g = n.g;
   Term &x = n.in(0), &scale = n.in(1);
@@ -136,33 +172,12 @@ static LogicalResult buildDequantize(Node &n) {
     return failure();
   if (!isFloat(scale.dtype) || isFloat(x.dtype))
     return n.fail("is supported from integers to floats only");
-  if (x.recipe && !x.constant) {
-    if (!scale.recipe || (n.has(2) && !n.in(2).recipe && !n.in(2).constant))
-      return n.fail("scales of a weight must be constants of the model");
-    if (failed(checkScales(n, scale)))
+  if (x.recipe) {
+    FailureOr<Term> weight = dequantizedWeight(n, *how);
+    if (failed(weight))
       return failure();
-    RecipeAttrInterface zero;
-    if (n.has(2)) {
-      Term &point = n.in(2);
-      bool none = point.constant && point.constant.isSplat() &&
-                  point.constant.getSplatValue<APInt>().isZero();
-      if (!none && !point.recipe)
-        return n.fail(n.inputName(2) +
-                      " is not stored as raw_data; save the model with raw "
-                      "data (onnx.numpy_helper)");
-      if (!none)
-        zero = point.recipe;
-    }
-    auto shaped = [&](RecipeAttrInterface recipe) {
-      return how->kind == Spread::Tensor ? recipes::reshape(recipe, {})
-                                         : recipe;
-    };
-    Term result = g.make(scale.dtype, {}, x.dims);
-    result.recipe =
-        recipes::dequantize(x.recipe, shaped(scale.recipe),
-                            zero ? shaped(zero) : zero, how->axis, how->block);
-    result.name = x.name;
-    return n.set(0, result);
+    if (weight->recipe)
+      return n.set(0, *weight);
   }
   SmallVector<Term> sources{spreadOut(n, scale, *how)};
   if (n.has(2))

@@ -18,17 +18,6 @@ constexpr Text texts[] = {
 };
 } // namespace
 
-/// The text without comments, which ONNX's parser does not know.
-static std::string withoutComments(StringRef text) {
-  std::string result;
-  SmallVector<StringRef> lines;
-  text.split(lines, '\n');
-  for (StringRef line : lines)
-    if (!line.ltrim().starts_with("#"))
-      result += line.str() + "\n";
-  return result;
-}
-
 /// What a function computes, whatever its values are called: operators,
 /// attributes, and values numbered in the order of their appearance.
 static std::string fingerprint(const onnx::FunctionProto &function) {
@@ -69,9 +58,8 @@ bool qtale::onnx_import::isVerb(const onnx::FunctionProto &function) {
   for (const Text &known : texts) {
     if (function.name() != known.name)
       continue;
-    std::string text = withoutComments(known.text);
     onnx::FunctionProto verb;
-    if (!onnx::OnnxParser::Parse(verb, text).IsOK())
+    if (!onnx::OnnxParser::Parse(verb, known.text).IsOK())
       llvm::report_fatal_error("a built-in verb function does not parse");
     return fingerprint(verb) == fingerprint(function);
   }
