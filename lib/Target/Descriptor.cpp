@@ -18,6 +18,7 @@
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -145,10 +146,11 @@ static LogicalResult readPorts(ModuleOp module, StringRef name,
     auto dtype = port ? port.getAs<StringAttr>("dtype") : StringAttr();
     auto shape =
         port ? port.getAs<DenseI64ArrayAttr>("shape") : DenseI64ArrayAttr();
-    if (!label || !dtype || !shape || !getDtype(dtype.getValue()))
+    if (!label || !dtype || !shape || !getDtype(dtype.getValue()) ||
+        !llvm::json::isUTF8(label.getValue()))
       return module.emitError(name)
-             << " must be dictionaries of name, dtype (NumPy's) and shape, but "
-                "has "
+             << " must be dictionaries of name (UTF-8), dtype (NumPy's) "
+                "and shape, but has "
              << entry;
     if (shape.size() > QTALE_MAX_RANK)
       return module.emitError("'")

@@ -74,7 +74,7 @@ std::string qtale::buildInfo(ModuleOp module, const WeightsFileInfo &weights,
     writePorts(json, module, "inputs");
     writePorts(json, module, "outputs");
     json.attributeObject("weights", [&] {
-      json.attribute("file", weights.fileName);
+      json.attribute("file", llvm::json::fixUTF8(weights.fileName));
       json.attribute("bytes", int64_t(weights.bytes));
     });
     writeSchemes(json, module);

@@ -62,7 +62,7 @@ static void compressPortable(uint32_t *state, const uint8_t *block) {
 }
 
 #if defined(__x86_64__)
-static bool hasInstructions() {
+static bool detectInstructions() {
   unsigned a, b, c, d;
   bool sse41 = __get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 19);
   return sse41 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29);
@@ -112,10 +112,18 @@ compressInstructions(uint32_t *state, const uint8_t *blocks, size_t count) {
 }
 #endif
 
+bool Sha256::hasInstructions() {
+#if defined(__x86_64__)
+  static const bool found = detectInstructions();
+  return found;
+#else
+  return false;
+#endif
+}
+
 void Sha256::compress(const uint8_t *blocks, size_t count) {
 #if defined(__x86_64__)
-  static const bool instructions = hasInstructions();
-  if (instructions)
+  if (useInstructions)
     return compressInstructions(state.data(), blocks, count);
 #endif
   for (; count; --count, blocks += 64)

@@ -141,7 +141,8 @@ void Writer::cutIntoChunks() {
   chunkBytes = std::min(share - std::min(share, scratchBytes), maxChunkBytes);
 
   for (auto [index, evaluation] : llvm::enumerate(evaluations)) {
-    uint64_t step = std::max<uint64_t>(chunkBytes / evaluation.unitBytes, 1);
+    uint64_t unit = std::max<uint64_t>(evaluation.unitBytes, 1);
+    uint64_t step = std::max<uint64_t>(chunkBytes / unit, 1);
     for (uint64_t begin = 0; begin < evaluation.units; begin += step)
       chunks.push_back(
           {index, begin, std::min(step, evaluation.units - begin)});

@@ -9,6 +9,9 @@
 using namespace mlir;
 using namespace qtale;
 
+/// The key of what is no tensor.
+static constexpr llvm::StringLiteral metadataKey = "__metadata__";
+
 /// safetensors' name of an element type; empty: there is none.
 static llvm::StringRef getDtype(Type type) {
   if (type.isF64())
@@ -52,6 +55,12 @@ FailureOr<std::vector<PlacedWeight>> qtale::placeWeights(ModuleOp module) {
       return op.emitError("weight @")
              << op.getSymName() << " of type " << type
              << " can't be stored: weights files know no such element type";
+    if (op.getSymName() == metadataKey || !llvm::json::isUTF8(op.getSymName()))
+      return op.emitError("weight @")
+             << op.getSymName()
+             << " can't be stored under this name: weights files need UTF-8, "
+                "and keep '"
+             << metadataKey << "' for themselves";
     std::optional<uint64_t> offset = op.getOffset();
     if (!offset || *offset != next)
       return op.emitError("weight @")
@@ -73,7 +82,7 @@ std::string qtale::buildHeader(llvm::ArrayRef<PlacedWeight> weights,
   llvm::raw_string_ostream stream(text);
   llvm::json::OStream json(stream);
   json.object([&] {
-    json.attributeObject("__metadata__", [&] {
+    json.attributeObject(metadataKey, [&] {
       json.attribute("format", "qtale");
       for (auto [weight, hash] : llvm::zip_equal(weights, hashes)) {
         std::string type;

@@ -201,3 +201,22 @@ def test_full_disk(module: Module, random: np.random.Generator):
     assert done.returncode == 1, (done.returncode, done.stderr)
     assert "can't write" in done.stderr
     assert {path.name for path in module.folder.iterdir()} <= before
+
+
+def test_reserved_name(module: Module):
+    add_vector(module, "__metadata__", np.zeros(16, np.float32))
+    assert "can't be stored under this name" in module.refuse()
+
+
+def test_name_that_is_not_utf8(module: Module):
+    add_vector(module, '"w\\FF"', np.zeros(16, np.float32))
+    module.ops[0] = module.ops[0].replace(' loc(""w\\FF".onnx")', "")
+    assert "can't be stored under this name" in module.refuse()
+
+
+def test_weights_without_elements(module: Module):
+    add_matrix(module, "fc", np.zeros((0, 64), np.float32))
+    module.offset = 0
+    add_vector(module, "norm", np.zeros(0, np.float32))
+    tensors, _ = module.write()
+    assert tensors["fc"].size == tensors["norm"].size == 0

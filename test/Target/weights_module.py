@@ -82,6 +82,7 @@ class Module:
             [str(program()), "weights", str(self.folder / "m.mlir"), str(self.output)],
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             preexec_fn=limit and (lambda: limit_file_size(limit)),
         )
