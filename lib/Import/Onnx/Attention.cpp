@@ -232,20 +232,21 @@ static LogicalResult buildAttention(Node &n) {
 // Rows
 //===----------------------------------------------------------------------===//
 
-/// Q, K or V as rows [?, heads * head].
+/// Q, K or V as f32 rows [?, heads * head].
 static FailureOr<Value> headRows(StepNode &n, unsigned i, int64_t width) {
   Term &term = n.in(i);
   GraphBuilder &g = n.g;
   bool split = term.rows && term.rows->rank == 4;
   if (!term.rows || !term.rows->batch ||
-      term.rows->rowAxis != (split ? 2 : 1) || !n.type(term).isF32())
+      term.rows->rowAxis != (split ? 2 : 1) || !g.computeType(n.type(term)).isF32())
     return n.fail(n.inputName(i) +
-                  " is not float32 [batch, tokens, values] or [batch, heads, "
+                  " is not [batch, tokens, values] or [batch, heads, "
                   "tokens, values]");
   Dims matrix{term.dims[0], g.math.constant(width)};
   if (!getConstantIntValue(g.math.product(ArrayRef(term.dims).drop_front())))
     return n.fail("needs heads of a known size");
-  return g.reshape(g.tensor(term), term.dims, matrix);
+  Value rows = g.reshape(g.tensor(term), term.dims, matrix);
+  return g.castFloat(rows, matrix, g.b.getF32Type());
 }
 
 static LogicalResult buildAttentionRows(StepNode &n) {
@@ -279,6 +280,7 @@ static LogicalResult buildAttentionRows(StepNode &n) {
       g.b.getF32FloatAttr(scale),
       softcap > 0 ? g.b.getF32FloatAttr(softcap) : FloatAttr());
   Dims matrix{query.dims[0], g.math.constant(*width)};
+  result = g.castFloat(result, matrix, n.type(query));
   return n.setRows(
       g.make(query.dtype, g.reshape(result, matrix, query.dims), query.dims),
       *query.rows);

@@ -120,7 +120,7 @@ static LogicalResult buildRope(StepNode &n) {
       !isPositions(n, 3))
     return n.fail("rotates by something else than the tokens' positions (of "
                   "the input position_ids, or of ai.qtale::CausalMask)");
-  if (!n.type(x).isF32())
+  if (!g.computeType(n.type(x)).isF32())
     return n.fail("rotates " + numpyName(x.dtype) +
                   " values; a session computes in float32");
   SmallVector<int64_t> shape = staticShape(x.dims);
@@ -147,7 +147,8 @@ static LogicalResult buildRope(StepNode &n) {
     return n.fail("cos_cache and sin_cache must have " + Twine(half) +
                   " columns");
   Dims matrix{x.dims[0], g.math.constant(width)};
-  Value rows = g.reshape(g.tensor(x), x.dims, matrix);
+  Value rows = g.castFloat(g.reshape(g.tensor(x), x.dims, matrix), matrix,
+                           g.b.getF32Type());
   Value result = RopeOp::create(
       g.b, g.loc, rows.getType(), rows, tableOf(cos), tableOf(sin),
       n.step.positions, g.b.getI64IntegerAttr(heads),

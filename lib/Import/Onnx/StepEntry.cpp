@@ -236,8 +236,10 @@ private:
     OpFoldResult width = g.math.product(ArrayRef(term.dims).drop_front());
     Dims matrix{term.dims[0], width}, result{wantedRows, width};
     Value rows = g.reshape(g.tensor(term), term.dims, matrix);
+    rows = g.castFloat(rows, matrix, b.getF32Type());
     auto type = RankedTensorType::get(staticShape(result), b.getF32Type());
     rows = GatherRowsOp::create(b, g.loc, type, rows, wanted);
+    rows = g.castFloat(rows, result, elementType(b.getContext(), term.dtype));
     Dims dims(term.dims);
     dims[0] = wantedRows;
     Term copy = g.make(term.dtype, g.reshape(rows, result, dims), dims);
@@ -245,9 +247,10 @@ private:
     return &(picked[name] = copy);
   }
 
-  /// Whether a term can be gathered.
+  /// Whether a term can be gathered, in f32.
   bool isPickable(const Term &term) {
-    return elementType(b.getContext(), term.dtype).isF32();
+    Type type = g.computeType(elementType(b.getContext(), term.dtype));
+    return type.isF32();
   }
 
   LogicalResult buildNode(const onnx::NodeProto &proto) {
@@ -354,7 +357,7 @@ private:
       return fail("'logits' is not [batch, tokens, vocabulary]");
     if (few == picked.end()) {
       if (!isPickable(*logits))
-        return fail("'logits' is not float32");
+        return fail("'logits' are no floats");
       FailureOr<Term *> chosen = pick("logits", *logits);
       if (failed(chosen))
         return failure();
