@@ -42,12 +42,12 @@ public:
   LogicalResult write();
 
 private:
-  /// Objects of the levels and the descriptor, linked; the ELF file's path.
-  FailureOr<std::string> build(const ScratchFolder &scratch,
-                               const WeightsFileInfo &weights);
+  Error writeFiles(const ScratchFolder &scratch, const Linker &linker,
+                   llvm::ArrayRef<std::string> objects, OutputFile &artifact,
+                   OutputFile &weights);
   Error appendWeights(OutputFile &artifact, const OutputFile &weights);
   LogicalResult fail(Error error) {
-    return module.emitError(toString(std::move(error)));
+    return emitError(module.getLoc(), toString(std::move(error)));
   }
 
   ModuleOp module;
@@ -58,82 +58,88 @@ private:
 
 LogicalResult ArtifactWriter::write() {
   if (options.bundle && options.kind == ArtifactOptions::Object)
-    return module.emitError("an object can't hold its weights: --bundle is for "
-                            "libraries and programs");
+    return emitError(module.getLoc(),
+                     "an object can't hold its weights: --bundle is for "
+                     "libraries and programs");
   llvm::SmallString<128> weightsPath(options.output);
   llvm::sys::path::replace_extension(weightsPath, "safetensors");
   if (weightsPath == options.output)
-    return module.emitError("'")
+    return emitError(module.getLoc(), "'")
            << options.output
            << "' is the name of the weights file; choose another output";
 
-  // The cheap checks come first: writing weights can take a minute.
-  Expected<ScratchFolder> scratch = ScratchFolder::create();
-  if (!scratch)
-    return fail(scratch.takeError());
+  // What can fail comes first: writing weights can take a minute.
   Expected<OutputFile> artifact = OutputFile::create(options.output);
   if (!artifact)
     return fail(artifact.takeError());
   Expected<OutputFile> weights = OutputFile::create(weightsPath);
   if (!weights)
     return fail(weights.takeError());
+  Expected<ScratchFolder> scratch = ScratchFolder::create();
+  if (!scratch)
+    return fail(scratch.takeError());
+  std::string triple = getTargetTriple(module);
+  auto machine = makeMachine(triple, "", "");
+  if (!machine)
+    return fail(machine.takeError());
+  Expected<Linker> linker =
+      Linker::find(options.kind, triple, options.toolPath);
+  if (!linker)
+    return fail(linker.takeError());
+  FailureOr<std::vector<LevelObject>> levels =
+      emitLevels(module, options.progress);
+  if (failed(levels))
+    return failure();
+  FailureOr<Description> description =
+      readDescription(module, *levels, options.sourceFolder);
+  if (failed(description))
+    return failure();
 
   FailureOr<WeightsFileInfo> info =
       writeWeights(module, options.sourceFolder, *weights, options.progress);
   if (failed(info))
     return failure();
-  FailureOr<std::string> elf = build(*scratch, *info);
-  if (failed(elf))
-    return failure();
 
-  if (Error error = artifact->append(0, *elf))
+  std::vector<std::string> objects;
+  auto put = [&](const llvm::Twine &name, llvm::ArrayRef<char> bytes) -> Error {
+    Expected<std::string> path = scratch->write(name.str(), bytes);
+    if (!path)
+      return path.takeError();
+    objects.push_back(std::move(*path));
+    return Error::success();
+  };
+  for (auto [i, level] : llvm::enumerate(*levels))
+    if (Error error = put("level" + llvm::Twine(i) + ".o", level.object))
+      return fail(std::move(error));
+  auto descriptor = emitDescriptor(module, *description, *levels, *info);
+  if (!descriptor)
+    return fail(descriptor.takeError());
+  if (Error error = put("descriptor.o", *descriptor))
     return fail(std::move(error));
-  if (options.bundle)
-    if (Error error = appendWeights(*artifact, *weights))
-      return fail(std::move(error));
-  if (options.kind != ArtifactOptions::Object)
-    if (Error error = artifact->makeExecutable())
-      return fail(std::move(error));
-  if (!options.bundle)
-    if (Error error = weights->keep())
-      return fail(std::move(error));
-  if (Error error = artifact->keep())
+  if (Error error = writeFiles(*scratch, *linker, objects, *artifact, *weights))
     return fail(std::move(error));
   return success();
 }
 
-FailureOr<std::string> ArtifactWriter::build(const ScratchFolder &scratch,
-                                             const WeightsFileInfo &weights) {
-  FailureOr<std::vector<LevelObject>> levels =
-      emitLevels(module, options.progress);
-  if (failed(levels))
-    return failure();
-  auto descriptor =
-      emitDescriptor(module, *levels, weights, options.sourceFolder);
-  if (failed(descriptor))
-    return failure();
-
-  std::vector<std::string> objects;
-  auto put = [&](const llvm::Twine &name, llvm::ArrayRef<char> bytes) {
-    Expected<std::string> path = scratch.write(name.str(), bytes);
-    if (!path)
-      return fail(path.takeError());
-    objects.push_back(*path);
-    return LogicalResult(success());
-  };
-  for (auto [i, level] : llvm::enumerate(*levels))
-    if (failed(put("level" + llvm::Twine(i) + ".o", level.object)))
-      return failure();
-  if (failed(put("descriptor.o", *descriptor)))
-    return failure();
-
-  std::string elf = scratch.getFile("linked");
-  if (Error error = link(options.kind, getTargetTriple(module), objects,
-                         options.toolPath, scratch, elf)) {
-    (void)fail(std::move(error));
-    return failure();
+Error ArtifactWriter::writeFiles(const ScratchFolder &scratch,
+                                 const Linker &linker,
+                                 llvm::ArrayRef<std::string> objects,
+                                 OutputFile &artifact, OutputFile &weights) {
+  std::string linked = scratch.getFile("linked");
+  if (Error error = linker.link(objects, scratch, linked))
+    return error;
+  if (Error error = artifact.append(0, linked))
+    return error;
+  if (options.kind != ArtifactOptions::Object)
+    if (Error error = artifact.makeExecutable())
+      return error;
+  if (options.bundle) {
+    if (Error error = appendWeights(artifact, weights))
+      return error;
+  } else if (Error error = weights.keep()) {
+    return error;
   }
-  return elf;
+  return artifact.keep();
 }
 
 Error ArtifactWriter::appendWeights(OutputFile &artifact,

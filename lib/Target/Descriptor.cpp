@@ -33,17 +33,6 @@ static_assert(sizeof(qtale_module) == 20 * 8);
 
 namespace {
 
-/// Checked attributes of the module.
-struct Description {
-  SmallVector<DictionaryAttr> inputs, outputs;
-  SmallVector<uint64_t> blockBytes;
-  SmallVector<int64_t> eos;
-  int64_t vocab = 0, context = 0, bos = -1;
-  std::vector<uint8_t> tokenizer;
-
-  LogicalResult read(ModuleOp module, bool hasSession, StringRef sourceFolder);
-};
-
 /// Constants of one LLVM module.
 class Constants {
 public:
@@ -148,12 +137,12 @@ static LogicalResult readPorts(ModuleOp module, StringRef name,
         port ? port.getAs<DenseI64ArrayAttr>("shape") : DenseI64ArrayAttr();
     if (!label || !dtype || !shape || !getDtype(dtype.getValue()) ||
         !llvm::json::isUTF8(label.getValue()))
-      return module.emitError(name)
+      return emitError(module.getLoc(), name)
              << " must be dictionaries of name (UTF-8), dtype (NumPy's) "
                 "and shape, but has "
              << entry;
     if (shape.size() > QTALE_MAX_RANK)
-      return module.emitError("'")
+      return emitError(module.getLoc(), "'")
              << label.getValue() << "' has " << shape.size()
              << " dimensions; artifacts have at most " << QTALE_MAX_RANK;
     ports.push_back(port);
@@ -169,7 +158,8 @@ static LogicalResult readInteger(ModuleOp module, StringRef name,
     value = integer.getInt();
   if (integer || (!attribute && !required))
     return success();
-  return module.emitError("a module with sessions needs the integer ") << name;
+  return emitError(module.getLoc(), "a module with sessions needs the integer ")
+         << name;
 }
 
 static LogicalResult readEos(ModuleOp module, SmallVectorImpl<int64_t> &eos) {
@@ -183,45 +173,65 @@ static LogicalResult readEos(ModuleOp module, SmallVectorImpl<int64_t> &eos) {
     if (auto integer = dyn_cast<IntegerAttr>(id))
       eos.push_back(integer.getInt());
   if (attribute && (!list || eos.size() != list.size()))
-    return module.emitError("qtale.eos must be an array of integers, but is ")
+    return emitError(module.getLoc(),
+                     "qtale.eos must be an array of integers, but is ")
            << attribute;
   return success();
 }
 
-LogicalResult Description::read(ModuleOp module, bool hasSession,
-                                StringRef sourceFolder) {
-  if (failed(readPorts(module, "qtale.inputs", inputs)) ||
-      failed(readPorts(module, "qtale.outputs", outputs)) ||
-      failed(readInteger(module, "qtale.vocab", vocab, hasSession)) ||
-      failed(readInteger(module, "qtale.context", context, hasSession)) ||
-      failed(readInteger(module, "qtale.bos", bos, false)) ||
-      failed(readEos(module, eos)))
-    return failure();
-
+static LogicalResult readCaches(ModuleOp module, bool required,
+                                SmallVectorImpl<uint64_t> &blockBytes) {
   auto caches = module->getAttrOfType<ArrayAttr>("qtale.caches");
-  if (hasSession && !caches)
-    return module.emitError("a module with sessions needs qtale.caches");
+  if (required && !caches)
+    return emitError(module.getLoc(),
+                     "a module with sessions needs qtale.caches");
   for (Attribute entry : caches ? caches.getValue() : ArrayRef<Attribute>()) {
     auto type = dyn_cast<TypeAttr>(entry);
     auto cache = type ? dyn_cast<KVCacheType>(type.getValue()) : KVCacheType();
     if (!cache)
-      return module.emitError("qtale.caches must be types of caches, but has ")
+      return emitError(module.getLoc(),
+                       "qtale.caches must be types of caches, but has ")
              << entry;
     blockBytes.push_back(cache.getBlockBytes());
   }
-
-  if (auto path = module->getAttrOfType<StringAttr>("qtale.tokenizer")) {
-    llvm::SmallString<128> file(path.getValue());
-    if (llvm::sys::path::is_relative(file)) {
-      file = sourceFolder;
-      llvm::sys::path::append(file, path.getValue());
-    }
-    llvm::Expected<std::vector<uint8_t>> tables = buildTokenizerTables(file);
-    if (!tables)
-      return module.emitError(toString(tables.takeError()));
-    tokenizer = std::move(*tables);
-  }
   return success();
+}
+
+static LogicalResult readTokenizer(ModuleOp module, StringRef sourceFolder,
+                                   std::vector<uint8_t> &tokenizer) {
+  auto path = module->getAttrOfType<StringAttr>("qtale.tokenizer");
+  if (!path)
+    return success();
+  llvm::SmallString<128> file(path.getValue());
+  if (llvm::sys::path::is_relative(file)) {
+    file = sourceFolder;
+    llvm::sys::path::append(file, path.getValue());
+  }
+  llvm::Expected<std::vector<uint8_t>> tables = buildTokenizerTables(file);
+  if (!tables)
+    return emitError(module.getLoc(), toString(tables.takeError()));
+  tokenizer = std::move(*tables);
+  return success();
+}
+
+FailureOr<Description>
+qtale::readDescription(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
+                       StringRef sourceFolder) {
+  Description read;
+  read.hasSession = llvm::all_of(levels, [](const LevelObject &level) {
+    return !level.step.empty() && !level.stepScratch.empty();
+  });
+  if (failed(readPorts(module, "qtale.inputs", read.inputs)) ||
+      failed(readPorts(module, "qtale.outputs", read.outputs)) ||
+      failed(readCaches(module, read.hasSession, read.blockBytes)) ||
+      failed(readInteger(module, "qtale.vocab", read.vocab, read.hasSession)) ||
+      failed(readInteger(module, "qtale.context", read.context,
+                         read.hasSession)) ||
+      failed(readInteger(module, "qtale.bos", read.bos, false)) ||
+      failed(readEos(module, read.eos)) ||
+      failed(readTokenizer(module, sourceFolder, read.tokenizer)))
+    return failure();
+  return read;
 }
 
 static Constant *buildPorts(Constants &build,
@@ -253,23 +263,13 @@ static Constant *buildLevels(Constants &build,
   return build.records(records);
 }
 
-FailureOr<llvm::SmallVector<char, 0>>
-qtale::emitDescriptor(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
-                      const WeightsFileInfo &weights, StringRef sourceFolder) {
-  bool hasSession = llvm::all_of(levels, [](const LevelObject &level) {
-    return !level.step.empty() && !level.stepScratch.empty();
-  });
-  Description description;
-  if (failed(description.read(module, hasSession, sourceFolder)))
-    return failure();
-  auto fail = [&](llvm::Error error) {
-    module.emitError(toString(std::move(error)));
-    return failure();
-  };
+llvm::Expected<llvm::SmallVector<char, 0>>
+qtale::emitDescriptor(ModuleOp module, const Description &description,
+                      llvm::ArrayRef<LevelObject> levels,
+                      const WeightsFileInfo &weights) {
   auto machine = makeMachine(getTargetTriple(module), "", "");
   if (!machine)
-    return fail(machine.takeError());
-
+    return machine.takeError();
   llvm::LLVMContext context;
   llvm::Module object("descriptor", context);
   object.setTargetTriple((*machine)->getTargetTriple());
@@ -277,32 +277,29 @@ qtale::emitDescriptor(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
   Constants build(object);
   SmallVector<uint64_t> eos(description.eos.begin(), description.eos.end());
   llvm::ArrayRef<uint8_t> tokenizer = description.tokenizer;
-  build.define("qtale_module_descriptor",
-               build.record({
-                   build.i64(levels.size()),
-                   buildLevels(build, levels),
-                   build.i64(description.inputs.size()),
-                   buildPorts(build, description.inputs),
-                   build.i64(description.outputs.size()),
-                   buildPorts(build, description.outputs),
-                   build.text(buildInfo(module, weights, hasSession)),
-                   build.text(weights.fileName),
-                   build.i64(weights.bytes),
-                   build.i64(weights.headerBytes),
-                   build.array<uint8_t>(weights.headerHash),
-                   build.array(tokenizer),
-                   build.i64(tokenizer.size()),
-                   build.i64(description.blockBytes.size()),
-                   build.array<uint64_t>(description.blockBytes),
-                   build.i64(description.vocab),
-                   build.i64(description.context),
-                   build.i64(description.bos),
-                   build.i64(eos.size()),
-                   build.array<uint64_t>(eos),
-               }));
-  llvm::Expected<llvm::SmallVector<char, 0>> bytes =
-      emitObject(object, **machine);
-  if (!bytes)
-    return fail(bytes.takeError());
-  return std::move(*bytes);
+  build.define(
+      "qtale_module_descriptor",
+      build.record({
+          build.i64(levels.size()),
+          buildLevels(build, levels),
+          build.i64(description.inputs.size()),
+          buildPorts(build, description.inputs),
+          build.i64(description.outputs.size()),
+          buildPorts(build, description.outputs),
+          build.text(buildInfo(module, weights, description.hasSession)),
+          build.text(weights.fileName),
+          build.i64(weights.bytes),
+          build.i64(weights.headerBytes),
+          build.array<uint8_t>(weights.headerHash),
+          build.array(tokenizer),
+          build.i64(tokenizer.size()),
+          build.i64(description.blockBytes.size()),
+          build.array<uint64_t>(description.blockBytes),
+          build.i64(description.vocab),
+          build.i64(description.context),
+          build.i64(description.bos),
+          build.i64(eos.size()),
+          build.array<uint64_t>(eos),
+      }));
+  return emitObject(object, **machine);
 }

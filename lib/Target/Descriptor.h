@@ -8,11 +8,26 @@
 
 namespace qtale {
 
-/// `qtale_module_descriptor` of ModuleABI.h as an ELF object. Errors are
-/// reported at the module.
-mlir::FailureOr<llvm::SmallVector<char, 0>>
-emitDescriptor(mlir::ModuleOp module, llvm::ArrayRef<LevelObject> levels,
-               const WeightsFileInfo &weights, llvm::StringRef sourceFolder);
+/// The module's attributes, checked, and its tokenizer.
+struct Description {
+  llvm::SmallVector<mlir::DictionaryAttr> inputs, outputs;
+  llvm::SmallVector<uint64_t> blockBytes; // of each cache
+  llvm::SmallVector<int64_t> eos;
+  int64_t vocab = 0, context = 0, bos = -1;
+  bool hasSession = false;
+  std::vector<uint8_t> tokenizer;
+};
+
+/// Errors are reported at the module.
+mlir::FailureOr<Description> readDescription(mlir::ModuleOp module,
+                                             llvm::ArrayRef<LevelObject> levels,
+                                             llvm::StringRef sourceFolder);
+
+/// `qtale_module_descriptor` of ModuleABI.h as an ELF object.
+llvm::Expected<llvm::SmallVector<char, 0>>
+emitDescriptor(mlir::ModuleOp module, const Description &description,
+               llvm::ArrayRef<LevelObject> levels,
+               const WeightsFileInfo &weights);
 
 /// The JSON of --info, but for "levels".
 std::string buildInfo(mlir::ModuleOp module, const WeightsFileInfo &weights,

@@ -22,9 +22,7 @@
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 #include "llvm/TargetParser/Host.h"
-#include "llvm/TargetParser/Triple.h"
 #include <optional>
-#include <vector>
 
 using namespace llvm;
 using namespace qtale;
@@ -205,50 +203,75 @@ static Error localizeHidden(StringRef from, StringRef to) {
   return objcopy::executeObjcopyOnBinary(config, **object, stream);
 }
 
-Error qtale::link(ArtifactOptions::Kind kind, StringRef tripleName,
-                  ArrayRef<std::string> objects, StringRef toolPath,
-                  const ScratchFolder &scratch, StringRef output) {
+Expected<Linker> Linker::find(ArtifactOptions::Kind kind, StringRef tripleName,
+                              StringRef toolPath) {
   Triple triple(tripleName);
+  bool program = kind == ArtifactOptions::Executable;
+  Linker found;
+  found.kind = kind;
   Expected<std::string> linker = findLinker();
   if (!linker)
     return linker.takeError();
-  bool program = kind == ArtifactOptions::Executable;
+  found.linker = std::move(*linker);
   Expected<std::string> runtime =
       findRuntime(program ? "run.o" : "runtime.o", triple, toolPath);
   if (!runtime)
     return runtime.takeError();
-
-  std::vector<std::string> arguments = {*linker};
-  auto add = [&](std::initializer_list<StringRef> more) {
-    arguments.insert(arguments.end(), more.begin(), more.end());
-  };
-  if (kind == ArtifactOptions::Object) {
-    std::string whole = scratch.getFile("whole.o");
-    add({"-r", "--strip-debug", "-o", whole});
-    arguments.insert(arguments.end(), objects.begin(), objects.end());
-    add({*runtime});
-    if (Error error = runLinker(arguments, scratch))
+  found.runtime = std::move(*runtime);
+  if (kind != ArtifactOptions::Object)
+    if (Error error = found.findLibC(triple))
       return error;
-    return localizeHidden(whole, output);
-  }
+  return found;
+}
 
-  std::vector<std::string> folders = getLibraryFolders(triple);
-  auto libc = [&](StringRef name) -> Error {
-    auto path = findIn(folders, name);
+Error Linker::findLibC(const Triple &triple) {
+  // Linker scripts of the C library name more files of its folders.
+  libraryFolders = getLibraryFolders(triple);
+  auto find = [&](StringRef name, std::vector<std::string> &list) -> Error {
+    auto path = findIn(libraryFolders, name);
     if (!path)
       return missingLibC(triple, name);
-    add({*path});
+    list.push_back(*path);
     return Error::success();
   };
+  for (StringRef name : {"libm.so", "libc.so"})
+    if (Error error = find(name, after))
+      return error;
+  if (kind != ArtifactOptions::Executable)
+    return Error::success();
+  dynamicLinker = getDynamicLinker(triple).str();
+  for (StringRef name : {"Scrt1.o", "crti.o"})
+    if (Error error = find(name, before))
+      return error;
+  return find("crtn.o", after);
+}
 
-  add({"-o", output, "--build-id=none", "--strip-all", "--gc-sections",
-       "--eh-frame-hdr", "--hash-style=gnu", "--as-needed", "--no-undefined",
-       "-z", "noexecstack", "-z", "relro", "-z", "now"});
-  if (program) {
-    add({"-pie", "--dynamic-linker", getDynamicLinker(triple)});
-    for (StringRef name : {"Scrt1.o", "crti.o"})
-      if (Error error = libc(name))
-        return error;
+Error Linker::link(ArrayRef<std::string> objects, const ScratchFolder &scratch,
+                   StringRef output) const {
+  if (kind == ArtifactOptions::Object)
+    return linkObject(objects, scratch, output);
+
+  std::vector<std::string> arguments = {linker,
+                                        "-o",
+                                        output.str(),
+                                        "--build-id=none",
+                                        "--strip-all",
+                                        "--gc-sections",
+                                        "--eh-frame-hdr",
+                                        "--hash-style=gnu",
+                                        "--as-needed",
+                                        "--no-undefined",
+                                        "-z",
+                                        "noexecstack",
+                                        "-z",
+                                        "relro",
+                                        "-z",
+                                        "now"};
+  auto add = [&](ArrayRef<std::string> more) {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+  };
+  if (kind == ArtifactOptions::Executable) {
+    add({"-pie", "--dynamic-linker", dynamicLinker});
   } else {
     StringRef exports = "{ global: qtale_get_api; local: *; };\n";
     Expected<std::string> script =
@@ -257,16 +280,23 @@ Error qtale::link(ArtifactOptions::Kind kind, StringRef tripleName,
       return script.takeError();
     add({"-shared", "--version-script", *script});
   }
-  arguments.insert(arguments.end(), objects.begin(), objects.end());
-  add({*runtime});
-  // Linker scripts of the C library name more files of its folders.
-  for (const std::string &folder : folders)
+  for (const std::string &folder : libraryFolders)
     add({"-L", folder});
-  for (StringRef name : {"libm.so", "libc.so"})
-    if (Error error = libc(name))
-      return error;
-  if (program)
-    if (Error error = libc("crtn.o"))
-      return error;
+  add(before);
+  add(objects);
+  add(runtime);
+  add(after);
   return runLinker(arguments, scratch);
+}
+
+Error Linker::linkObject(ArrayRef<std::string> objects,
+                         const ScratchFolder &scratch, StringRef output) const {
+  std::string whole = scratch.getFile("whole.o");
+  std::vector<std::string> arguments = {linker, "-r", "--strip-debug", "-o",
+                                        whole};
+  arguments.insert(arguments.end(), objects.begin(), objects.end());
+  arguments.push_back(runtime);
+  if (Error error = runLinker(arguments, scratch))
+    return error;
+  return localizeHidden(whole, output);
 }

@@ -6,7 +6,9 @@
 #include "qtale/Target/Artifact.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
+#include "llvm/TargetParser/Triple.h"
 #include <string>
+#include <vector>
 
 namespace qtale {
 
@@ -28,10 +30,30 @@ private:
   std::string path;
 };
 
-/// Links objects and the runtime's to `output`, a file in `scratch`.
-llvm::Error link(ArtifactOptions::Kind kind, llvm::StringRef triple,
-                 llvm::ArrayRef<std::string> objects, llvm::StringRef toolPath,
-                 const ScratchFolder &scratch, llvm::StringRef output);
+/// The linker, and all that a link needs beside the model's own objects.
+class Linker {
+public:
+  /// Looks for everything; what is missing is an error that says what to
+  /// install.
+  static llvm::Expected<Linker> find(ArtifactOptions::Kind kind,
+                                     llvm::StringRef triple,
+                                     llvm::StringRef toolPath);
+
+  /// Links objects to `output`, a file in `scratch`.
+  llvm::Error link(llvm::ArrayRef<std::string> objects,
+                   const ScratchFolder &scratch, llvm::StringRef output) const;
+
+private:
+  llvm::Error findLibC(const llvm::Triple &triple);
+  llvm::Error linkObject(llvm::ArrayRef<std::string> objects,
+                         const ScratchFolder &scratch,
+                         llvm::StringRef output) const;
+
+  ArtifactOptions::Kind kind;
+  std::string linker, runtime, dynamicLinker;
+  std::vector<std::string> libraryFolders;
+  std::vector<std::string> before, after; // the C library's files
+};
 
 } // namespace qtale
 

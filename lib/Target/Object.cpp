@@ -119,19 +119,20 @@ LogicalResult Job::translate(StringRef triple) {
   result.name = source.getSymName().value_or("").str();
   result.features = textAttr(source, "qtale.requires").str();
   if (result.name.empty())
-    return source.emitError("a nested module has no name; it is that of the "
-                            "CPU level its code is for");
+    return emitError(source.getLoc(),
+                     "a nested module has no name; it is that of the "
+                     "CPU level its code is for");
   auto made = makeMachine(triple, textAttr(source, "qtale.cpu"),
                           textAttr(source, "qtale.features"));
   if (!made)
-    return source.emitError(toString(made.takeError()));
+    return emitError(source.getLoc(), toString(made.takeError()));
   machine = std::move(*made);
 
   // Translation changes what it reads.
   OwningOpRef<ModuleOp> clone = source.clone();
   module = translateModuleToLLVMIR(*clone, context, result.name);
   if (!module)
-    return source.emitError("the code of CPU level '")
+    return emitError(source.getLoc(), "the code of CPU level '")
            << result.name
            << "' is not in the LLVM dialect; compile it up to the stage llvm";
   module->setTargetTriple(machine->getTargetTriple());
@@ -142,7 +143,7 @@ LogicalResult Job::translate(StringRef triple) {
   result.step = takeEntry("step");
   result.stepScratch = takeEntry("step_scratch");
   if (result.main.empty() && result.step.empty())
-    return source.emitError("CPU level '")
+    return emitError(source.getLoc(), "CPU level '")
            << result.name << "' has neither @main nor @step";
   for (llvm::Function &function : *module) {
     // Nothing throws, so no table for unwinding is needed.
@@ -224,8 +225,9 @@ FailureOr<std::vector<LevelObject>> qtale::emitLevels(ModuleOp module,
     jobs.push_back(std::move(job));
   }
   if (jobs.empty()) {
-    module.emitError("holds no code: it has not reached the stage llvm, with a "
-                     "nested module for each CPU level");
+    emitError(module.getLoc(),
+              "holds no code: it has not reached the stage llvm, with a "
+              "nested module for each CPU level");
     return failure();
   }
 
@@ -245,7 +247,7 @@ FailureOr<std::vector<LevelObject>> qtale::emitLevels(ModuleOp module,
   std::vector<LevelObject> levels;
   for (std::unique_ptr<Job> &job : jobs) {
     if (!job->problem.empty()) {
-      job->source.emitError("LLVM can't compile CPU level '")
+      emitError(job->source.getLoc(), "LLVM can't compile CPU level '")
           << job->result.name << "': " << job->problem;
       return failure();
     }

@@ -109,7 +109,7 @@ LogicalResult Writer::prepare(SourceFiles &files) {
     }
     Expected<std::unique_ptr<Reader>> reader = makeReader(recipe, files);
     if (!reader) {
-      op.emitError("weight @")
+      emitError(op.getLoc(), "weight @")
           << weight.name << ": " << toString(reader.takeError());
       failed = true;
       continue;
@@ -160,7 +160,7 @@ FailureOr<std::vector<Sha256::Digest>> Writer::run() {
     const PlacedWeight &weight =
         *evaluations[chunks[failedChunk].weight].weight;
     WeightOp op = weight.op;
-    op.emitError("weight @") << weight.name << ": " << problem;
+    emitError(op.getLoc(), "weight @") << weight.name << ": " << problem;
     return failure();
   }
   std::vector<Sha256::Digest> hashes;
@@ -246,7 +246,7 @@ FailureOr<WeightsFileInfo> qtale::writeWeights(ModuleOp module,
   if (failed(weights))
     return failure();
   auto fail = [&](Error error) {
-    module.emitError(toString(std::move(error)));
+    emitError(module.getLoc(), toString(std::move(error)));
     return failure();
   };
 
@@ -285,7 +285,7 @@ FailureOr<WeightsFileInfo> qtale::writeWeights(ModuleOp module,
                                                ProgressFn progress) {
   Expected<OutputFile> file = OutputFile::create(path);
   if (!file) {
-    module.emitError(toString(file.takeError()));
+    emitError(module.getLoc(), toString(file.takeError()));
     return failure();
   }
   FailureOr<WeightsFileInfo> info =
@@ -293,7 +293,7 @@ FailureOr<WeightsFileInfo> qtale::writeWeights(ModuleOp module,
   if (failed(info))
     return failure();
   if (Error error = file->keep()) {
-    module.emitError(toString(std::move(error)));
+    emitError(module.getLoc(), toString(std::move(error)));
     return failure();
   }
   return info;

@@ -47,23 +47,23 @@ FailureOr<std::vector<PlacedWeight>> qtale::placeWeights(ModuleOp module) {
     RankedTensorType type = op.getTensorType();
     Attribute encoding = type.getEncoding();
     if (encoding && !isa<PackedAttr>(encoding))
-      return op.emitError("weight @")
+      return emitError(op.getLoc(), "weight @")
              << op.getSymName() << " of type " << type
              << " is in a scheme but not packed; weights files hold packed and "
                 "plain weights";
     if (!encoding && getDtype(type.getElementType()).empty())
-      return op.emitError("weight @")
+      return emitError(op.getLoc(), "weight @")
              << op.getSymName() << " of type " << type
              << " can't be stored: weights files know no such element type";
     if (op.getSymName() == metadataKey || !llvm::json::isUTF8(op.getSymName()))
-      return op.emitError("weight @")
+      return emitError(op.getLoc(), "weight @")
              << op.getSymName()
              << " can't be stored under this name: weights files need UTF-8, "
                 "and keep '"
              << metadataKey << "' for themselves";
     std::optional<uint64_t> offset = op.getOffset();
     if (!offset || *offset != next)
-      return op.emitError("weight @")
+      return emitError(op.getLoc(), "weight @")
              << op.getSymName() << " must stand at offset " << next
              << " of the data section, but "
              << (offset ? "stands at " + std::to_string(*offset)

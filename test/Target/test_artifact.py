@@ -61,6 +61,7 @@ class Folder:
         before = set(self.path.rglob("*"))
         done = self.compile(kind, output, **environment)
         assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
+        assert len(done.stderr) < 1000, "not the whole module"
         assert set(self.path.rglob("*")) == before
         return done.stderr
 
