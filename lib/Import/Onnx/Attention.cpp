@@ -238,7 +238,8 @@ static FailureOr<Value> headRows(StepNode &n, unsigned i, int64_t width) {
   GraphBuilder &g = n.g;
   bool split = term.rows && term.rows->rank == 4;
   if (!term.rows || !term.rows->batch ||
-      term.rows->rowAxis != (split ? 2 : 1) || !g.computeType(n.type(term)).isF32())
+      term.rows->rowAxis != (split ? 2 : 1) ||
+      !g.computeType(n.type(term)).isF32())
     return n.fail(n.inputName(i) +
                   " is not [batch, tokens, values] or [batch, heads, "
                   "tokens, values]");

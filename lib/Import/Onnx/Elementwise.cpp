@@ -82,8 +82,22 @@ static Value divide(const Context &c, ValueRange v) {
 }
 
 static Value modulo(const Context &c, ValueRange v) {
-  if (c.isFloat(v[0]))
-    return c.binary<arith::RemFOp>(v[0], v[1]);
+  if (c.isFloat(v[0])) {
+    Value rest = c.binary<arith::RemFOp>(v[0], v[1]);
+    if (c.node.integer("fmod", 0))
+      return rest;
+    // The sign of the divisor, also of zero.
+    Value zero = c.real(rest, 0);
+    auto isNegative = [&](Value x) -> Value {
+      return arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OLT, x, zero);
+    };
+    Value isZero =
+        arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OEQ, rest, zero);
+    Value differ = c.binary<arith::XOrIOp>(isNegative(rest), isNegative(v[1]));
+    Value moved = c.s.select(differ, c.binary<arith::AddFOp>(rest, v[1]), rest);
+    Value signedZero = c.s.select(isNegative(v[1]), c.real(rest, -0.0), zero);
+    return c.s.select(isZero, signedZero, moved);
+  }
   Value divisor = safeDivisor(c, v[1]).first;
   if (c.isUnsigned)
     return c.binary<arith::RemUIOp>(v[0], divisor);

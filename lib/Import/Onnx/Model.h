@@ -22,7 +22,7 @@ namespace qtale::onnx_import {
 /// The opset that node builders are written for; newer models keep theirs, up
 /// to the newest one.
 inline constexpr int64_t tableOpset = 23;
-inline constexpr int64_t newestOpset = 25;
+inline constexpr int64_t newestOpset = 28;
 
 /// Initializers of more bytes stay in their files.
 inline constexpr int64_t smallBytes = 1024;

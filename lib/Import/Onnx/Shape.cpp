@@ -253,28 +253,34 @@ static FailureOr<Dims> requested(Node &n, ArrayRef<OpFoldResult> from) {
       return n.fail("has a dimension of " + Twine(*known));
     }
   }
-  // What is only known at run time may still be -1 or 0.
-  for (auto [i, dim] : llvm::enumerate(*to)) {
-    if (getConstantIntValue(dim) || g.math.isNonNegative(dim) || inferred == i)
+  // What is only known at run time may still be 0 or -1.
+  Scalars s{g.b, g.loc};
+  auto isOpen = [&](size_t i) {
+    return inferred != i && !getConstantIntValue((*to)[i]) &&
+           !g.math.isNonNegative((*to)[i]);
+  };
+  for (size_t i = 0; i < to->size() && !allowZero; ++i)
+    if (isOpen(i) && i < from.size()) {
+      Value value = g.math.value((*to)[i]);
+      Value isCopied = s.cmp(arith::CmpIPredicate::eq, value, s.index(0));
+      (*to)[i] = s.select(isCopied, g.math.value(from[i]), value);
+    }
+  for (size_t i = 0; i < to->size(); ++i) {
+    if (!isOpen(i))
       continue;
-    Scalars s{g.b, g.loc};
     OpFoldResult others = g.math.constant(1);
-    for (auto [j, other] : llvm::enumerate(*to))
+    for (size_t j = 0; j < to->size(); ++j)
       if (j != i && inferred != j)
-        others = g.math.mul(others, other);
-    Value value = g.math.value(dim);
+        others = g.math.mul(others, (*to)[j]);
+    Value value = g.math.value((*to)[i]);
     Value isInferred = s.cmp(arith::CmpIPredicate::eq, value, s.index(-1));
     OpFoldResult rest = g.math.div(g.math.product(from), others);
     value = s.select(isInferred, g.math.value(rest), value);
-    if (!allowZero && i < from.size()) {
-      Value isCopied = s.cmp(arith::CmpIPredicate::eq, value, s.index(0));
-      value = s.select(isCopied, g.math.value(from[i]), value);
-    }
     Value fits = s.cmp(arith::CmpIPredicate::sge, value, s.index(0));
     cf::AssertOp::create(g.b, g.loc, fits,
                          "a reshape must keep the number of elements");
     g.math.markNonNegative(value);
-    dim = value;
+    (*to)[i] = value;
   }
   if (inferred) {
     Dims others(*to);

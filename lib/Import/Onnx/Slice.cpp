@@ -34,6 +34,10 @@ static Term part(Node &n, Term &x, int64_t axis, OpFoldResult begin,
     result.elements = Dims(ArrayRef(*x.elements).slice(*from, *count));
     return result;
   }
+  if (count == 0) { // a slice may not begin at the end
+    result.value = g.empty(result.dims, n.type(x));
+    return result;
+  }
   Dims offsets(x.dims.size(), g.math.constant(0)),
       strides(x.dims.size(), g.math.constant(1));
   offsets[axis] = begin;
