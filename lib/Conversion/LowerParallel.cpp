@@ -12,6 +12,7 @@
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
 using namespace mlir;
@@ -157,14 +158,19 @@ struct LowerParallel : qtale::impl::LowerParallelBase<LowerParallel> {
     func::FuncOp func = getOperation();
     SmallVector<Operation *> outer, inner;
     WalkResult result = func.walk([&](Operation *op) {
+      bool nested = op->getParentOfType<scf::ForallOp>() ||
+                    op->getParentOfType<scf::ParallelOp>();
+      if (isa<cf::AssertOp>(op) && nested) {
+        op->emitError("an assertion in a parallel loop would end one thread "
+                      "and leave the others waiting");
+        return WalkResult::interrupt();
+      }
       if (!isa<scf::ForallOp, scf::ParallelOp>(op))
         return WalkResult::advance();
       if (op->getNumResults()) {
         op->emitError("parallel reductions are not supported");
         return WalkResult::interrupt();
       }
-      bool nested = op->getParentOfType<scf::ForallOp>() ||
-                    op->getParentOfType<scf::ParallelOp>();
       (nested ? inner : outer).push_back(op);
       return WalkResult::advance();
     });

@@ -64,11 +64,19 @@ public:
       if (isParallel(&op)) {
         beforeWrite(&op);
       } else if (op.getNumRegions() && contains(&op, isParallel)) {
-        // A sequential loop or branch around parallel ones.
+        // A sequential loop or branch around parallel ones. Reads before it
+        // come before each of its blocks, those in a loop before the next turn.
+        bool before =
+            readSinceBarrier || (isa<LoopLikeOpInterface>(op) && reads(&op));
+        bool after = before;
         for (Region &region : op.getRegions())
-          for (Block &inner : region)
+          for (Block &inner : region) {
+            readSinceBarrier = before;
             if (failed(share(inner)))
               return failure();
+            after |= readSinceBarrier;
+          }
+        readSinceBarrier = after;
       } else if (writes(&op)) {
         if (failed(doOnce(&op)))
           return failure();
@@ -92,6 +100,9 @@ private:
     if (op->getNumResults() && !op->use_empty())
       return op->emitError("writes memory and has a result: the team can't "
                            "share it");
+    if (contains(op, llvm::IsaPred<cf::AssertOp>))
+      return op->emitError("writes memory and asserts: the team can't share "
+                           "it");
     beforeWrite(op);
     ImplicitLocOpBuilder b(op->getLoc(), op);
     Value isFirst =
@@ -100,6 +111,7 @@ private:
                               arith::ConstantIndexOp::create(b, 0));
     auto once = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
     op->moveBefore(once.thenBlock()->getTerminator());
+    b.setInsertionPointAfter(once); // it moved with the operation
     BarrierOp::create(b, context);
     return success();
   }
