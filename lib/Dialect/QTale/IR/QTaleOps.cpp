@@ -51,9 +51,10 @@ LogicalResult WeightOp::verify() {
   if (type != getRecipe().getTensorType()) // C2
     return emitOpError("is of type ")
            << type << ", but its recipe gives " << getRecipe().getTensorType();
-  if (getOffset() && *getOffset() % 64) // C3
-    return emitOpError("offset must be a multiple of 64, but is ")
-           << *getOffset();
+  int64_t offset = getOffset().value_or(0);
+  if (offset < 0 || offset % 64) // C3
+    return emitOpError("offset must be a multiple of 64 from 0 on, but is ")
+           << offset;
   return success();
 }
 
@@ -220,4 +221,3 @@ void LaunchOp::getEffects(
   effects.emplace_back(MemoryEffects::Read::get());
   effects.emplace_back(MemoryEffects::Write::get());
 }
-

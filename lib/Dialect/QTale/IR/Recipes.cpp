@@ -83,7 +83,8 @@ LogicalResult SliceAttr::verify(EmitError emitError, RecipeAttrInterface input,
                                 int64_t axis, int64_t begin, int64_t size) {
   RankedTensorType type = input.getTensorType();
   if (axis < 0 || axis >= type.getRank() || begin < 0 || size < 0 ||
-      begin + size > type.getDimSize(axis)) // C1
+      begin > type.getDimSize(axis) ||
+      size > type.getDimSize(axis) - begin) // C1
     return emitError() << "slice [" << begin << ", " << begin + size
                        << ") of axis " << axis << " is not within " << type;
   return success();
@@ -184,7 +185,8 @@ RankedTensorType DequantizeAttr::getTensorType() const {
 LogicalResult QuantizeAttr::verify(EmitError emitError,
                                    RecipeAttrInterface input, IntAttr scheme) {
   RankedTensorType type = input.getTensorType();
-  if (type.getRank() != 2 || !isa<FloatType>(type.getElementType())) // C1
+  if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()) ||
+      type.getEncoding()) // C1
     return emitError() << "only a matrix of floats is quantized, not " << type;
   return success();
 }

@@ -80,7 +80,8 @@ struct FuseAddition : OpRewritePattern<linalg::GenericOp> {
     } else {
       // A vector over the columns, by itself or as a matrix of one row.
       auto columns = AffineMap::get(2, 0, rewriter.getAffineDimExpr(1));
-      if (bias || map != columns)
+      if (bias || map != columns ||
+          otherType.getDimSize(0) != matmul.getType().getDimSize(1))
         return failure();
       bias = other;
     }

@@ -22,8 +22,12 @@ struct PackWeights : qtale::impl::PackWeightsBase<PackWeights> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     for (MatrixWeight &weight : getMatrixWeights(module)) {
-      setRecipe(weight,
-                PackAttr::get(&getContext(), weight.weight.getRecipe()));
+      auto packed =
+          PackAttr::getChecked([&] { return weight.weight.emitError(); },
+                               &getContext(), weight.weight.getRecipe());
+      if (!packed)
+        return signalPassFailure();
+      setRecipe(weight, packed);
       ++numWeights;
     }
     DenseSet<StringAttr> used;

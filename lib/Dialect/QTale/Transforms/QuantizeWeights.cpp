@@ -29,6 +29,9 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
       return signalPassFailure();
     if (weights != "keep")
       for (MatrixWeight &weight : getMatrixWeights(getOperation())) {
+        // What has a scheme or layout keeps it.
+        if (weight.weight.getTensorType().getEncoding())
+          continue;
         setRecipe(weight, wrap(weight.weight.getRecipe()));
         ++numWeights;
       }
@@ -46,7 +49,8 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
                               "int4, but is ")
              << weights;
     if (!llvm::is_contained({32, 64, 128}, group.getValue()))
-      return module.emitError("group must be 32, 64 or 128, but is ") << group;
+      return module.emitError("group must be 32, 64 or 128, but is ")
+             << group.getValue();
     if (activations != "int8" && activations != "float")
       return module.emitError("activations must be int8 or float, but is ")
              << activations;

@@ -26,9 +26,9 @@ namespace {
 
 using Dialects = ArrayRef<StringRef>;
 
-const StringRef tensorDialects[] = {"builtin", "qtale",  "func",
-                                    "linalg",  "tensor", "arith",
-                                    "math",    "scf",    "cf"};
+const StringRef tensorDialects[] = {"builtin", "qtale", "func", "linalg",
+                                    "tensor",  "arith", "math", "scf",
+                                    "cf",      "affine"};
 const StringRef bufferDialects[] = {"builtin", "qtale", "func", "memref",
                                     "vector",  "arith", "math", "scf",
                                     "cf",      "affine"};
@@ -72,10 +72,14 @@ LogicalResult noTensors(ModuleOp module) {
   bool ok = true;
   module.walk([&](Operation *op) {
     bool tensor = llvm::any_of(op->getResultTypes(), llvm::IsaPred<TensorType>);
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        tensor |=
+            llvm::any_of(block.getArgumentTypes(), llvm::IsaPred<TensorType>);
     if (!tensor && !isa<memref::AllocOp, memref::DeallocOp>(op))
       return;
     op->emitError("may not stand in stage 'kernels': ")
-        << (tensor ? "it makes a tensor" : "it allocates");
+        << (tensor ? "it has a tensor" : "it allocates");
     ok = false;
   });
   return success(ok);

@@ -184,7 +184,7 @@ def QTale_DequantizeAttr : QTale_Recipe<"Dequantize", "dequantize"> {
 
 def QTale_QuantizeAttr : QTale_Recipe<"Quantize", "quantize"> {
   let summary = "a float matrix [N, K] in a scheme";
-  let description = "Constraints: (C1) the input is a matrix of floats.";
+  let description = "Constraints: (C1) the input is a matrix of floats, in no scheme yet.";
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::qtale::IntAttr":$scheme);
   let assemblyFormat = "`<` $input `,` $scheme `>`";
 }

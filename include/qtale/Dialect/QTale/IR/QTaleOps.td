@@ -42,7 +42,7 @@ def QTale_WeightOp : QTale_Op<"weight", [Symbol]> {
     Constraints:
     - (C1) the type is static.
     - (C2) the recipe gives a tensor of the weight's type.
-    - (C3) `offset`, where present, is a multiple of 64.
+    - (C3) `offset`, where present, is a multiple of 64, not negative.
 
     ```mlir
     qtale.weight @head : tensor<512x64xf32> =
@@ -133,15 +133,15 @@ def QTale_MatmulOp : QTale_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
       scheme, padded to that scheme's group.
 
     ```mlir
-    %y = qtale.matmul %x, %w residual(%r) : tensor<?x64xf32>, tensor<172x64xf32>, tensor<?x172xf32> -> tensor<?x172xf32>
+    %y = qtale.matmul %x, %w residual(%r : tensor<?x172xf32>) : tensor<?x64xf32>, tensor<172x64xf32> -> tensor<?x172xf32>
     ```
   }];
   let arguments = (ins 2DTensorOf<[F32]>:$input, 2DTensorOf<[AnyFloat]>:$weight,
                        Optional<1DTensorOf<[F32]>>:$bias, Optional<2DTensorOf<[F32]>>:$residual);
   let results = (outs 2DTensorOf<[F32]>:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`bias` `(` $bias^ `)`)? (`residual` `(` $residual^ `)`)? attr-dict
-    `:` type($input) `,` type($weight) (`,` type($bias)^)? (`,` type($residual)^)? `->` type($result)
+    $input `,` $weight (`bias` `(` $bias^ `:` type($bias) `)`)? (`residual` `(` $residual^ `:` type($residual) `)`)?
+    attr-dict `:` type($input) `,` type($weight) `->` type($result)
   }];
   let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$weight)>];
   let hasVerifier = 1;
@@ -327,7 +327,7 @@ def QTale_KVBlockOp : QTale_Op<"kv_block"> {
     `keys` is [heads, head_dim, 16], `values` [heads, 16, head_dim].
 
     ```mlir
-    %k, %v = qtale.kv_block %context, 3, %sequence, %block : memref<4x8x16xf32>, memref<4x16x8xf32>
+    %k, %v = qtale.kv_block %context, %cache, %sequence, %block : memref<4x8x16xf32>, memref<4x16x8xf32>
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, Index:$cache, Index:$sequence, Index:$block);

@@ -1,0 +1,52 @@
+// RUN: qtale-opt %s --split-input-file --verify-diagnostics
+//
+// What schemes, storage formats and caches refuse: a test for each numbered
+// constraint.
+
+// expected-error@+1 {{bits must be 4 or 8, but is 3}}
+func.func private @int_c1(tensor<4x32xf32, #qtale.int<bits = 3, group = 32>>)
+
+// -----
+
+// expected-error@+1 {{group must be 32, 64 or 128, but is 16}}
+func.func private @int_c2(tensor<4x32xf32, #qtale.int<bits = 4, group = 16>>)
+
+// -----
+
+// expected-error@+1 {{group must be 32, 64 or 128, but is -32}}
+func.func private @int_c2_negative(tensor<4x32xf32, #qtale.int<bits = 8, group = -32>>)
+
+// -----
+
+// expected-error@+1 {{format must be #qtale.int, f32, f16 or bf16, but is f64}}
+func.func private @packed_c1(tensor<4x32xf64, #qtale.packed<f64>>)
+
+// -----
+
+// expected-error@+1 {{format must be #qtale.int, f32, f16 or bf16, but is 4 : i64}}
+func.func private @packed_c1_no_type(tensor<4x32xf32, #qtale.packed<4>>)
+
+// -----
+
+// expected-error@+1 {{pad must be 32, 64 or 128, but is 48}}
+func.func private @int_rows_c1(tensor<?x32xf32, #qtale.int_rows<pad = 48>>)
+
+// -----
+
+// expected-error@+1 {{kv_cache needs heads and head_dim of at least 1, but has 0 and 8}}
+func.func private @no_heads(!qtale.kv_cache<0x8xf32>)
+
+// -----
+
+// expected-error@+1 {{kv_cache holds f32 or f16, but has 'i8'}}
+func.func private @integer_cache(!qtale.kv_cache<4x8xi8>)
+
+// -----
+
+// expected-error@+1 {{expected heads x head_dim x element type}}
+func.func private @cache_of_three(!qtale.kv_cache<2x4x8xf32>)
+
+// -----
+
+// expected-error@+1 {{expected static shape}}
+func.func private @dynamic_cache(!qtale.kv_cache<?x8xf32>)

@@ -1,0 +1,120 @@
+// RUN: qtale-opt %s --split-input-file --verify-diagnostics
+//
+// What recipes of weights refuse: a test for each numbered constraint.
+
+// expected-error@+1 {{source can't be of type 'tensor<4xi3>'}}
+qtale.weight @source_c1 : tensor<4xi3> = #qtale.source<file = "w.bin", offset = 0, bytes = 2, type = tensor<4xi3>>
+
+// -----
+
+// expected-error@+1 {{source can't be of type 'tensor<?xf32>'}}
+qtale.weight @source_c1_dynamic : tensor<4xf32> = #qtale.source<file = "w.bin", offset = 0, bytes = 16, type = tensor<?xf32>>
+
+// -----
+
+// expected-error@+1 {{source of type 'tensor<4xf32>' needs 16 bytes at an offset of at least 0, but has 12 at 0}}
+qtale.weight @source_c2 : tensor<4xf32> = #qtale.source<file = "w.bin", offset = 0, bytes = 12, type = tensor<4xf32>>
+
+// -----
+
+// expected-error@+1 {{needs 16 bytes at an offset of at least 0, but has 16 at -4}}
+qtale.weight @source_c2_offset : tensor<4xf32> = #qtale.source<file = "w.bin", offset = -4, bytes = 16, type = tensor<4xf32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{perm must be a permutation of 2 axes, but is array<i64: 0, 0>}}
+qtale.weight @transpose_c1 : tensor<2x2xf32> = #qtale.transpose<#w, [0, 0]>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{perm must be a permutation of 2 axes, but is array<i64: 0>}}
+qtale.weight @transpose_c1_short : tensor<2xf32> = #qtale.transpose<#w, [0]>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{can't reshape 'tensor<2x3xf32>' to 'tensor<5xf32>'}}
+qtale.weight @reshape_c1 : tensor<5xf32> = #qtale.reshape<#w, tensor<5xf32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{can't reshape 'tensor<2x3xf32>' to 'tensor<6xi32>'}}
+qtale.weight @reshape_c1_element : tensor<6xi32> = #qtale.reshape<#w, tensor<6xi32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{slice [2, 4) of axis 1 is not within 'tensor<2x3xf32>'}}
+qtale.weight @slice_c1 : tensor<2x2xf32> = #qtale.slice<#w, axis = 1, begin = 2, size = 2>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{slice [0, 1) of axis 2 is not within 'tensor<2x3xf32>'}}
+qtale.weight @slice_c1_axis : tensor<2x3xf32> = #qtale.slice<#w, axis = 2, begin = 0, size = 1>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// The sum of begin and size is beyond 64 bits.
+// expected-error@+1 {{of axis 0 is not within 'tensor<2x3xf32>'}}
+qtale.weight @slice_c1_overflow : tensor<2x3xf32> = #qtale.slice<#w, axis = 0, begin = 9223372036854775807, size = 1>
+
+// -----
+
+#a = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+#b = #qtale.source<file = "w.bin", offset = 0, bytes = 16, type = tensor<2x2xf32>>
+// expected-error@+1 {{can't concat 'tensor<2x3xf32>' and 'tensor<2x2xf32>' along axis 0}}
+qtale.weight @concat_c1 : tensor<4x3xf32> = #qtale.concat<[#a, #b], axis = 0>
+
+// -----
+
+// expected-error@+1 {{concat needs an input}}
+qtale.weight @concat_c1_empty : tensor<4x3xf32> = #qtale.concat<[], axis = 0>
+
+// -----
+
+// expected-error@+1 {{concat takes recipes, but has 3 : i64}}
+qtale.weight @concat_c1_recipe : tensor<4x3xf32> = #qtale.concat<[3], axis = 0>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xi32>>
+// expected-error@+1 {{can't cast a weight from 'i32' to 'f32'}}
+qtale.weight @cast_c1 : tensor<2x3xf32> = #qtale.cast<#w, f32>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 6, type = tensor<2x3xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 12, type = tensor<3xf32>>
+#z = #qtale.source<file = "w.bin", offset = 0, bytes = 3, type = tensor<3xui8>>
+// expected-error@+1 {{can't dequantize 'tensor<2x3xi8>' with scales 'tensor<3xf32>' and these zero points}}
+qtale.weight @dequantize_c1 : tensor<2x3xf32> = #qtale.dequantize<#w, #s zero = #z, axis = 1, block = 0>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
+// expected-error@+1 {{can't dequantize 'tensor<2x3xf32>' with scales 'tensor<2x3xf32>'}}
+qtale.weight @dequantize_c1_floats : tensor<2x3xf32> = #qtale.dequantize<#w, #w, axis = 0, block = 1>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 6, type = tensor<2x3xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 12, type = tensor<3xf32>>
+// expected-error@+1 {{scales 'tensor<3xf32>' fit neither the tensor, nor axis 0, nor blocks of 0 of 'tensor<2x3xi8>'}}
+qtale.weight @dequantize_c2 : tensor<2x3xf32> = #qtale.dequantize<#w, #s, axis = 0, block = 0>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<6xf32>>
+// expected-error@+1 {{only a matrix of floats is quantized, not 'tensor<6xf32>'}}
+qtale.weight @quantize_c1 : tensor<6xf32> = #qtale.quantize<#w, <bits = 4, group = 32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 48, type = tensor<2x3xf64>>
+// expected-error@+1 {{can't pack 'tensor<2x3xf64>'}}
+qtale.weight @pack_c1 : tensor<2x3xf64> = #qtale.pack<#w>
