@@ -1,0 +1,21 @@
+// RUN: qtale-opt %s --qtale-plan-arena --split-input-file --verify-diagnostics
+//
+// Allocations that have no place.
+
+func.func @main(%context: !qtale.context, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.for %i = %c0 to %n step %c1 {
+    // expected-error@+1 {{allocates 'memref<?xf32>' inside a loop or branch, which has no place in the arena}}
+    %a = memref.alloc(%i) : memref<?xf32>
+  }
+  return
+}
+
+// -----
+
+// expected-error@+1 {{a buffer's size is not given by the number of rows}}
+func.func @step(%context: !qtale.context, %tokens: memref<?xi32>, %n: index) {
+  %a = memref.alloc(%n) : memref<?xf32>
+  return
+}

@@ -1,0 +1,121 @@
+// RUN: qtale-opt %s --pass-pipeline="builtin.module(func.func(qtale-share-work))" | FileCheck %s
+//
+// What writes memory outside of parallel loops is done by the first thread,
+// between barriers; no write overtakes a load that all threads repeat.
+
+func.func private @kernel(!qtale.context, memref<4xf32>)
+
+// CHECK-LABEL: @store
+// CHECK-NEXT:  %[[C0:.*]] = arith.constant 0 : index
+// CHECK-NEXT:  %[[THREAD:.*]] = qtale.thread %[[CONTEXT:.*]]
+// CHECK-NEXT:  %[[ZERO:.*]] = arith.constant 0 : index
+// CHECK-NEXT:  %[[FIRST:.*]] = arith.cmpi eq, %[[THREAD]], %[[ZERO]]
+// CHECK-NEXT:  scf.if %[[FIRST]] {
+// CHECK-NEXT:    memref.store
+// CHECK-NEXT:  }
+// CHECK-NEXT:  qtale.barrier %[[CONTEXT]]
+// CHECK-NEXT:  return
+func.func @store(%context: !qtale.context, %b: memref<4xf32>, %x: f32) {
+  %c0 = arith.constant 0 : index
+  memref.store %x, %b[%c0] : memref<4xf32>
+  return
+}
+
+// A sequential loop that writes is one thread's as a whole.
+// CHECK-LABEL: @loop_that_writes
+// CHECK:       scf.if
+// CHECK-NEXT:    scf.for
+// CHECK-NEXT:      memref.load
+// CHECK-NEXT:      memref.store
+// CHECK:       qtale.barrier
+// CHECK-NOT:   qtale.barrier
+func.func @loop_that_writes(%context: !qtale.context, %a: memref<4xf32>, %b: memref<4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  scf.for %i = %c0 to %c4 step %c1 {
+    %x = memref.load %a[%i] : memref<4xf32>
+    memref.store %x, %b[%i] : memref<4xf32>
+  }
+  return
+}
+
+// Kernels and parallel loops share themselves, and end with a barrier of their
+// own (qtale-lower-parallel): none is added.
+// CHECK-LABEL: @parallel
+// CHECK-NOT:   qtale.barrier
+// CHECK-NOT:   scf.if
+// CHECK:       return
+func.func @parallel(%context: !qtale.context, %b: memref<4xf32>, %x: f32) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  func.call @kernel(%context, %b) : (!qtale.context, memref<4xf32>) -> ()
+  scf.parallel (%i) = (%c0) to (%c4) step (%c1) {
+    memref.store %x, %b[%i] : memref<4xf32>
+  }
+  return
+}
+
+// CHECK-LABEL: @load_then_write
+// CHECK:       memref.load
+// CHECK-NEXT:  memref.load
+// CHECK-NEXT:  qtale.barrier
+// CHECK-NEXT:  call @kernel
+// CHECK-NOT:   qtale.barrier
+// CHECK:       return
+func.func @load_then_write(%context: !qtale.context, %b: memref<4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %x = memref.load %b[%c0] : memref<4xf32>
+  %y = memref.load %b[%c1] : memref<4xf32>
+  func.call @kernel(%context, %b) : (!qtale.context, memref<4xf32>) -> ()
+  func.call @kernel(%context, %b) : (!qtale.context, memref<4xf32>) -> ()
+  return
+}
+
+// The load of one turn must not be overtaken by the write of the next.
+// CHECK-LABEL: @load_before_next_turn
+// CHECK:       scf.for
+// CHECK-NEXT:    qtale.barrier
+// CHECK-NEXT:    func.call @kernel
+// CHECK-NEXT:    memref.load
+func.func @load_before_next_turn(%context: !qtale.context, %b: memref<4xf32>, %x: f32) -> f32 {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %sum = scf.for %i = %c0 to %c4 step %c1 iter_args(%s = %x) -> f32 {
+    func.call @kernel(%context, %b) : (!qtale.context, memref<4xf32>) -> ()
+    %y = memref.load %b[%c0] : memref<4xf32>
+    %t = arith.addf %s, %y : f32
+    scf.yield %t : f32
+  }
+  return %sum : f32
+}
+
+// A barrier in one branch says nothing of the other.
+// CHECK-LABEL: @load_before_branch
+// CHECK:       memref.load
+// CHECK-NEXT:  scf.if
+// CHECK-NEXT:    qtale.barrier
+// CHECK-NEXT:    func.call @kernel
+// CHECK:       qtale.barrier
+// CHECK-NEXT:  call @kernel
+func.func @load_before_branch(%context: !qtale.context, %b: memref<4xf32>, %condition: i1) -> f32 {
+  %c0 = arith.constant 0 : index
+  %x = memref.load %b[%c0] : memref<4xf32>
+  scf.if %condition {
+    func.call @kernel(%context, %b) : (!qtale.context, memref<4xf32>) -> ()
+  }
+  func.call @kernel(%context, %b) : (!qtale.context, memref<4xf32>) -> ()
+  return %x : f32
+}
+
+// Kernels are entered by all threads; nothing in them is one thread's.
+// CHECK-LABEL: @private_kernel
+// CHECK-NOT:   scf.if
+func.func private @private_kernel(%context: !qtale.context, %b: memref<4xf32>, %x: f32) {
+  %c0 = arith.constant 0 : index
+  memref.store %x, %b[%c0] : memref<4xf32>
+  return
+}
