@@ -61,8 +61,8 @@ struct EntryArguments : qtale::impl::EntryArgumentsBase<EntryArguments> {
     Value ok = arith::ConstantOp::create(b, b.getI32IntegerAttr(QTALE_OK));
     ret.getOperandsMutable().assign(ok);
 
-    func.setAllArgAttrs(ArrayRef<DictionaryAttr>());
-    func.setAllResultAttrs(ArrayRef<DictionaryAttr>());
+    func.removeArgAttrsAttr();
+    func.removeResAttrsAttr();
     func.setFunctionType(
         b.getFunctionType(block.getArgumentTypes(), b.getI32Type()));
   }

@@ -22,12 +22,25 @@ def EnterLevels : Pass<"qtale-enter-levels", "::mlir::ModuleOp"> {
     attributes of the outer module; levels share its weights.
   }];
   let options = [ListOption<"levels", "levels", "std::string", "names of CPU levels, the best first">];
+  let dependentDialects = ["::qtale::QTaleDialect"];
 }
 
 def MaterializeCopies : Pass<"qtale-materialize-copies", "::mlir::func::FuncOp"> {
   let summary = "Turn memref.copy into parallel loops";
   let description = "Bufferization leaves copies; as linalg.generic they are shared by the team like any other loop.";
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def LowerExpandShape : Pass<"qtale-lower-expand-shape", "::mlir::func::FuncOp"> {
+  let summary = "Turn memref.expand_shape into a view with strides";
+  let description = [{
+    Before: memref.expand_shape %x [[0, 1], [2]] output_shape [%b, %s, 64]
+    After:  memref.reinterpret_cast %base to sizes: [%b, %s, 64], strides: […]
+
+    Upstream's expand-strided-metadata can't expand a group with two dynamic
+    dimensions (it crashes), though the operation names both.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
 }
 
 def PlanArena : Pass<"qtale-plan-arena", "::mlir::ModuleOp"> {
@@ -44,6 +57,7 @@ def PlanArena : Pass<"qtale-plan-arena", "::mlir::ModuleOp"> {
     Requires: allocations stand in the entry's own block.
     Ensures: no memref.alloc is left.
   }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect"];
   let statistics = [Statistic<"numAllocs", "num-allocs", "Allocations mapped">,
                     Statistic<"numSlots", "num-slots", "Slots they share">];
 }
@@ -57,7 +71,7 @@ def ShareWork : Pass<"qtale-share-work", "::mlir::func::FuncOp"> {
 
     Requires: the function takes the context first.
   }];
-  let dependentDialects = ["::mlir::scf::SCFDialect"];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];
 }
 
 def LowerParallel : Pass<"qtale-lower-parallel", "::mlir::func::FuncOp"> {
@@ -70,7 +84,7 @@ def LowerParallel : Pass<"qtale-lower-parallel", "::mlir::func::FuncOp"> {
     `scf.parallel` likewise, with several of its iterations in a chunk. Inner
     parallel loops become sequential.
   }];
-  let dependentDialects = ["::mlir::scf::SCFDialect"];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];
 }
 
 def EntryArguments : Pass<"qtale-entry-arguments", "::mlir::func::FuncOp"> {
@@ -81,7 +95,8 @@ def EntryArguments : Pass<"qtale-entry-arguments", "::mlir::func::FuncOp"> {
 
     `arguments` points to descriptors: inputs, then results (ModuleABI.h).
   }];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::arith::ArithDialect"];
 }
 
 def LowerAsserts : Pass<"qtale-lower-asserts", "::mlir::func::FuncOp"> {
@@ -93,6 +108,7 @@ def LowerAsserts : Pass<"qtale-lower-asserts", "::mlir::func::FuncOp"> {
     All threads take the same branch. Without the attribute the code is
     QTALE_INVALID_ARGUMENT.
   }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect"];
 }
 
 def ApproximateMath : Pass<"qtale-approximate-math", "::mlir::func::FuncOp"> {

@@ -3,6 +3,7 @@
 #include "KernelBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
 using namespace qtale;
@@ -21,22 +22,22 @@ Value KernelBuilder::i32(int32_t value) {
   return arith::ConstantOp::create(*this, getI32IntegerAttr(value));
 }
 Value KernelBuilder::add(Value a, Value b) {
-  return arith::AddIOp::create(*this, a, b);
+  return createOrFold<arith::AddIOp>(a, b);
 }
 Value KernelBuilder::sub(Value a, Value b) {
-  return arith::SubIOp::create(*this, a, b);
+  return createOrFold<arith::SubIOp>(a, b);
 }
 Value KernelBuilder::mul(Value a, int64_t b) {
-  return arith::MulIOp::create(*this, a, index(b));
+  return createOrFold<arith::MulIOp>(a, index(b));
 }
 Value KernelBuilder::div(Value a, int64_t b) {
-  return arith::DivUIOp::create(*this, a, index(b));
+  return createOrFold<arith::DivUIOp>(a, index(b));
 }
 Value KernelBuilder::rem(Value a, int64_t b) {
-  return arith::RemUIOp::create(*this, a, index(b));
+  return createOrFold<arith::RemUIOp>(a, index(b));
 }
 Value KernelBuilder::min(Value a, Value b) {
-  return arith::MinUIOp::create(*this, a, b);
+  return createOrFold<arith::MinUIOp>(a, b);
 }
 Value KernelBuilder::less(Value a, Value b) {
   return arith::CmpIOp::create(*this, arith::CmpIPredicate::ult, a, b);
@@ -52,6 +53,18 @@ Value KernelBuilder::clampedIndex(Value value, int64_t limit) {
 //===----------------------------------------------------------------------===//
 
 void KernelBuilder::parallel(Value count, Body body) {
+  // A loop of one iteration would be folded away, and its barrier with it:
+  // every thread would do the work, some while others are already further.
+  if (isConstantIntValue(count, 1)) {
+    auto kernel = cast<func::FuncOp>(getInsertionBlock()->getParentOp());
+    Value context = kernel.getArgument(0);
+    Value isFirst = arith::CmpIOp::create(
+        *this, arith::CmpIPredicate::eq,
+        ThreadOp::create(*this, getIndexType(), context), index(0));
+    ifElse(isFirst, [&] { body(index(0)); });
+    BarrierOp::create(*this, context);
+    return;
+  }
   scf::ForallOp::create(
       *this, SmallVector<OpFoldResult>{count}, ValueRange{}, std::nullopt,
       [&](OpBuilder &inner, Location loc, ValueRange args) {

@@ -1,0 +1,32 @@
+//===- Options.h - What a model is compiled with --------------------------===//
+
+#ifndef QTALE_PIPELINES_OPTIONS_H
+#define QTALE_PIPELINES_OPTIONS_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+
+namespace qtale {
+
+/// As on the command line (INTERFACES: qtale-compile). They travel as the
+/// module attribute `qtale.options`, so that a printed stage compiles on to the
+/// same bytes.
+struct CompileOptions {
+  std::string weights = "keep"; // keep, f32, f16, bf16, int8, int4
+  int64_t group = 32;           // inputs that share a scale
+  bool asymmetric = false;
+  std::string activations;         // int8 or float; empty: by the weights
+  std::string kv;                  // f32 or f16; empty: by the weights
+  std::vector<std::string> levels; // the best first; empty: this machine's
+
+  /// Fills what is empty, looking at the model where it decides. Fails, with a
+  /// diagnostic, on a value that does not exist.
+  mlir::LogicalResult resolve(mlir::ModuleOp module);
+
+  void write(mlir::ModuleOp module) const;
+  static mlir::FailureOr<CompileOptions> read(mlir::ModuleOp module);
+};
+
+} // namespace qtale
+
+#endif // QTALE_PIPELINES_OPTIONS_H

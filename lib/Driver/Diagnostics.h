@@ -1,0 +1,19 @@
+//===- Diagnostics.h - How errors read ------------------------------------===//
+
+#ifndef QTALE_LIB_DRIVER_DIAGNOSTICS_H
+#define QTALE_LIB_DRIVER_DIAGNOSTICS_H
+
+#include "mlir/IR/Diagnostics.h"
+
+namespace qtale {
+
+/// Prints diagnostics to stderr while it lives:
+///   qtale-compile: error: model.onnx: node '/model/norm': message
+class DiagnosticPrinter : public mlir::ScopedDiagnosticHandler {
+public:
+  explicit DiagnosticPrinter(mlir::MLIRContext *context);
+};
+
+} // namespace qtale
+
+#endif // QTALE_LIB_DRIVER_DIAGNOSTICS_H
