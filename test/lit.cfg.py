@@ -26,7 +26,8 @@ config.environment["PATH"] = os.pathsep.join(path)
 # FileCheck then shows its input where a check fails.
 config.environment["FILECHECK_OPTS"] = "--dump-input=fail"
 
-config.substitutions.append(("%python", '"%s"' % sys.executable))
+config.substitutions.append(("%python", f'"{sys.executable}"'))
 config.substitutions.append(("%source", config.qtale_source))
 
-config.available_features.add({"AMD64": "x86_64", "arm64": "aarch64"}.get(config.host_arch, config.host_arch))
+names = {"AMD64": "x86_64", "arm64": "aarch64"}
+config.available_features.add(names.get(config.host_arch, config.host_arch))

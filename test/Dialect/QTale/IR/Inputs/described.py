@@ -1,7 +1,7 @@
 """Compares the descriptions in the dialect's .td files with its tests.
 
-    described.py examples FOLDER examples.mlir    each op's example stands there
-    described.py constraints FOLDER TESTS…        each (C1) has a test @NAME_c1
+described.py examples FOLDER examples.mlir    each op's example stands there
+described.py constraints FOLDER TESTS…        each (C1) has a test @NAME_c1
 """
 
 import re
@@ -39,7 +39,9 @@ def example_errors(folder: Path, test: Path) -> list[str]:
 def constraint_errors(folder: Path, tests: list[Path]) -> list[str]:
     tested = "\n".join(test.read_text() for test in tests)
     found = definitions(folder)
-    numbered = {f"{name}_c{number}" for name in found for number in re.findall(r"\(C(\d+)\)", found[name])}
+    numbered = {
+        f"{name}_c{number}" for name in found for number in re.findall(r"\(C(\d+)\)", found[name])
+    }
     if not numbered:
         return ["no constraint was found"]
     named = set(re.findall(r"@(\w+_c\d+)\w*", tested))
