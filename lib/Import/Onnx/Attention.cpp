@@ -1,4 +1,4 @@
-//===- Attention.cpp - Attention of opset 23 and 24 -----------------------===//
+//===- Attention.cpp - Attention of opset 23 to 25 -----------------------===//
 //
 //   K = [past K; K]   V = [past V; V]                       present K, V
 //   scores = softcap(scale Q·Kᵀ) + mask    [B, kv head, group, S, T]
@@ -152,12 +152,16 @@ private:
                                         : 1 / std::sqrt(double(*headSize));
     double softcap = n.real("softcap", 0);
     bool causal = n.integer("is_causal", 0);
+    int64_t left = n.integer("left_window_size", -1),
+            right = n.integer("right_window_size", -1);
+    if (left < -1 || right < -1)
+      return n.fail("has a window of a negative size");
     Value mask;
     Dims maskDims;
     if (n.has(3)) {
       maskDims = n.in(3).dims;
-      if (maskDims.size() < 2 || maskDims.size() > 4)
-        return n.fail("needs a mask of 2 to 4 dimensions");
+      if (maskDims.empty() || maskDims.size() > 4)
+        return n.fail("needs a mask of 1 to 4 dimensions");
       mask = n.tensor(3);
     }
     Value lengths = n.has(6) ? n.tensor(6) : Value();
@@ -205,9 +209,16 @@ private:
         result = s.select(s.cmp(arith::CmpIPredicate::slt, key, length), result,
                           none);
       }
-      if (causal) {
-        Value limit = s.make<arith::AddIOp>(s.loopIndex(3), offset);
+      // The key at the query's own position, and what is near enough to it.
+      Value own = s.make<arith::AddIOp>(s.loopIndex(3), offset);
+      if (causal || right >= 0) {
+        Value limit = s.make<arith::AddIOp>(own, s.index(causal ? 0 : right));
         result = s.select(s.cmp(arith::CmpIPredicate::sle, key, limit), result,
+                          none);
+      }
+      if (left >= 0) {
+        Value limit = s.make<arith::SubIOp>(own, s.index(left));
+        result = s.select(s.cmp(arith::CmpIPredicate::sge, key, limit), result,
                           none);
       }
       return result;
@@ -266,6 +277,8 @@ static LogicalResult buildAttentionRows(StepNode &n) {
   if (failed(q) || failed(k) || failed(v))
     return failure();
   int64_t heads = *width / cacheType.getHeadDim();
+  if (n.integer("left_window_size", -1) >= 0)
+    return n.fail("sees only a window of earlier tokens");
   if (heads % cacheType.getHeads())
     return n.fail("needs numbers of heads, those of queries a multiple of "
                   "those of keys");
