@@ -132,7 +132,7 @@ def cpp() -> Iterator[Result]:
 
 def lit() -> Iterator[Result]:
     xml = REPORTS / "lit.xml"
-    yield report("lit", [BIN / "lit", "-v", f"--xunit-xml-output={xml}", "build/test"], xml)
+    yield report("lit", [BIN / "lit", "-v", "-q", f"--xunit-xml-output={xml}", "build/test"], xml)
 
 
 def python() -> Iterator[Result]:
