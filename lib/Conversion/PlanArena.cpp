@@ -141,6 +141,23 @@ Value slotBytes(ImplicitLocOpBuilder &b, int64_t bytes, ValueRange sizes) {
   return arith::AndIOp::create(b, total, constant(-alignment));
 }
 
+/// Whether bytes * sizes is within the limit, and no product on the way wraps
+/// around: sizes of @main may be numbers that its caller gave.
+Value productFits(ImplicitLocOpBuilder &b, int64_t bytes, ValueRange sizes,
+                  Value limit) {
+  Value total = arith::ConstantIndexOp::create(b, bytes);
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  Value fits = arith::ConstantIntOp::create(b, b.getI1Type(), true);
+  for (Value size : sizes) {
+    Value most =
+        arith::DivUIOp::create(b, limit, arith::MaxUIOp::create(b, size, one));
+    Value ok = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, total, most);
+    fits = arith::AndIOp::create(b, fits, ok);
+    total = arith::MulIOp::create(b, total, size);
+  }
+  return fits;
+}
+
 void Planner::place() {
   Value context = entry.getArgument(0), end;
   // A slot begins where its first member was made: its sizes are known there.
@@ -149,9 +166,12 @@ void Planner::place() {
     Value offset = end ? end : arith::ConstantIndexOp::create(b, 0).getResult();
     end =
         arith::AddIOp::create(b, offset, slotBytes(b, slot.bytes, slot.sizes));
-    Value fits = arith::CmpIOp::create(
-        b, arith::CmpIPredicate::ule, end,
-        ArenaLimitOp::create(b, b.getIndexType(), context));
+    Value limit = ArenaLimitOp::create(b, b.getIndexType(), context);
+    Value fits =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit);
+    if (!step && !slot.sizes.empty())
+      fits = arith::AndIOp::create(
+          b, fits, productFits(b, slot.bytes, slot.sizes, limit));
     auto check = cf::AssertOp::create(
         b, fits, b.getStringAttr("scratch memory is exhausted"));
     check->setAttr(attr::code, b.getI32IntegerAttr(QTALE_LIMIT));
