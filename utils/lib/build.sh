@@ -3,7 +3,7 @@
 
 configure() {
   # What another compiler or MLIR had found must not stay in the cache.
-  rm -f build/CMakeCache.txt
+  rm -f build/CMakeCache.txt build/qtale-configured
   .venv/bin/cmake "${configure_arguments[@]}"
 }
 

@@ -28,8 +28,8 @@ ensure_python() {
   local key stamp=.venv/qtale-requirements
   key=$(hash_of utils/requirements.txt)
   if ! venv_works || ! is_fresh $stamp "$key"; then
-    if ! "$python" -c "$modern"; then
-      fail "$python is $("$python" -V 2>&1); Python 3.11 or later is needed" \
+    if ! "$python" -c "$modern" 2>/dev/null; then
+      fail "$python is not a Python of 3.11 or later: $("$python" -V 2>&1 | tail -n 1)" \
         "name one in PYTHON"
     fi
     # Within an active .venv, python3 would be the one that is replaced.
