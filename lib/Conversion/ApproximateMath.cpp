@@ -1,7 +1,9 @@
 //===- ApproximateMath.cpp - The same exp on every CPU --------------------===//
 
+#include "SinCos.h"
 #include "qtale/Conversion/Passes.h"
 
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -33,7 +35,13 @@ struct ApproximateMath : qtale::impl::ApproximateMathBase<ApproximateMath> {
     };
     RewritePatternSet patterns(&getContext());
     populateMathF32ExpansionPatterns(patterns, isApproximated);
-    populateMathPolynomialApproximationPatterns(patterns, isApproximated);
+    qtale::populateSinCosPatterns(patterns);
+    populateMathPolynomialApproximationPatterns(patterns, [&](StringRef name) {
+      return isApproximated(name) && name != math::SinOp::getOperationName() &&
+             name != math::CosOp::getOperationName();
+    });
+    // Rounding to bfloat16 would call a library that we do not link.
+    arith::populateExpandBFloat16Patterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
