@@ -183,6 +183,23 @@ def test_old_opset_functions_and_order(compiled: Callable, tmp_path: Path):
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
+def test_weights_inside_the_model(compiled: Callable, tmp_path: Path):
+    """Raw data and float_data are read where they stand in the .onnx file."""
+    raw, typed = normal(48, 40), normal(40, 24)
+    text = f"""{HEAD} m (float[N, 48] x) => (float[N, 24] z)
+        {{ y = MatMul (x, raw)  z = MatMul (y, typed) }}"""
+    model = parser.parse_model(text)
+    model.graph.initializer.append(numpy_helper.from_array(raw, "raw"))
+    model.graph.initializer.append(
+        helper.make_tensor("typed", TensorProto.FLOAT, typed.shape, typed.flatten().tolist())
+    )
+    assert model.graph.initializer[1].float_data
+    onnx.save(model, tmp_path / "m.onnx")
+    x = normal(3, 48)
+    got = qtale.load(compiled(tmp_path / "m.onnx")).run({"x": x})["z"]
+    np.testing.assert_allclose(got, x @ raw @ typed, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_mismatched_inputs(compiled: Callable, tmp_path: Path, batch: int):
     """Inputs that share a symbol are compared when the model is called."""

@@ -68,12 +68,14 @@ public:
       function.erase();
     std::string why = reason.value_or("its structure is not known");
     Location loc = model.loc(b.getContext());
+    std::string node;
     if (failedAt) {
       loc = model.loc(b.getContext(), *failedAt);
-      why = "node '" + nodeName(*failedAt) + "' (" + failedAt->op_type() +
-            ") " + why;
+      why = failedAt->op_type() + " " + why;
+      node = "'" + nodeName(*failedAt) + "': ";
     }
     emitWarning(loc) << "the model has no session, only `main`: " << why;
+    why = node + why;
     module->setAttr("qtale.no_session", b.getStringAttr(why));
   }
 
