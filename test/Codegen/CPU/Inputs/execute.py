@@ -1,4 +1,4 @@
-"""Compiles @main of a module and runs it, without the runtime.
+"""Compiles the entries of a module and runs them, without the runtime.
 
 imported/unrouted .mlir  --qtale-opt, mlir-translate-->  LLVM IR
   --intrinsics.scalar-->  any machine runs it  --clang-->  a library, called here
@@ -77,6 +77,8 @@ def run(
     weights: bytes = b"",
     threads: int = 1,
     arena_bytes: int = 1 << 20,
+    entry: str = "main",
+    kv: ctypes.Array | None = None,
 ) -> tuple[int, list[np.ndarray]]:
     """(code, results), each result known by its rank and dtype."""
     arena = np.full(arena_bytes + 64, 0xAA, np.uint8)
@@ -86,8 +88,8 @@ def run(
     pointers = (ctypes.c_void_p * len(descriptors))(*(d.ctypes.data for d in descriptors))
     library.run_team.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
     library.run_team.argtypes += [ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p]
-    entry = ctypes.cast(library.main, ctypes.c_void_p)
-    code = library.run_team(entry, pointers, threads, start, arena_bytes, packed.ctypes.data, None)
+    address = ctypes.cast(library[entry], ctypes.c_void_p)
+    code = library.run_team(address, pointers, threads, start, arena_bytes, packed.ctypes.data, kv)
     if code:
         return code, []
     made = descriptors[len(inputs) :]
