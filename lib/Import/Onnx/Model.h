@@ -52,7 +52,7 @@ struct Model {
   llvm::StringMap<onnx::TensorProto> headers;
   /// Values that are outputs of verb functions, which are inlined all the same.
   llvm::StringMap<VerbOutput> verbs;
-  /// The same for the opset of the default domain.
+  /// Of the default domain.
   int64_t opset = 0;
 
   mlir::Location loc(mlir::MLIRContext *context) const;

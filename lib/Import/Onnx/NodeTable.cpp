@@ -16,6 +16,7 @@ static const NodeTable &table() {
   static const NodeTable table = [] {
     NodeTable result;
     addAttention(result);
+    addConstants(result);
     addElementwise(result);
     addGather(result);
     addMatMul(result);

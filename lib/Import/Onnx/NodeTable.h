@@ -50,6 +50,7 @@ public:
 };
 
 void addAttention(NodeTable &table);
+void addConstants(NodeTable &table);
 void addElementwise(NodeTable &table);
 void addGather(NodeTable &table);
 void addMatMul(NodeTable &table);

@@ -1,4 +1,4 @@
-//===- Shape.cpp - Shapes, constants and views ----------------------------===//
+//===- Shape.cpp - Shapes and views ---------------------------------------===//
 //
 //   Shape -> Gather -> Concat -> Reshape
 //
@@ -17,171 +17,6 @@ using namespace llvm;
 using namespace mlir;
 using namespace qtale::onnx_import;
 using onnx::TensorProto;
-
-//===----------------------------------------------------------------------===//
-// Constants
-//===----------------------------------------------------------------------===//
-
-static LogicalResult buildConstant(Node &n) {
-  MLIRContext *context = n.g.context();
-  auto vectorOf = [&](int32_t dtype, auto list, bool scalar) {
-    Type type = elementType(context, dtype);
-    SmallVector<int64_t> shape;
-    if (!scalar)
-      shape.push_back(list.size());
-    return n.set(
-        0, n.g.fromConstant(
-               dtype, DenseElementsAttr::get(RankedTensorType::get(shape, type),
-                                             ArrayRef(list))));
-  };
-  for (const onnx::AttributeProto &attribute : n.proto.attribute()) {
-    StringRef name = attribute.name();
-    if (name == "value") {
-      std::string error;
-      DenseElementsAttr values = tensorValues(context, attribute.t(), error);
-      if (!values)
-        return n.fail(error);
-      return n.set(0, n.g.fromConstant(attribute.t().data_type(), values));
-    }
-    if (name == "value_int")
-      return vectorOf(TensorProto::INT64, SmallVector<int64_t>{attribute.i()},
-                      true);
-    if (name == "value_ints")
-      return vectorOf(TensorProto::INT64,
-                      SmallVector<int64_t>(attribute.ints().begin(),
-                                           attribute.ints().end()),
-                      false);
-    if (name == "value_float")
-      return vectorOf(TensorProto::FLOAT, SmallVector<float>{attribute.f()},
-                      true);
-    if (name == "value_floats")
-      return vectorOf(TensorProto::FLOAT,
-                      SmallVector<float>(attribute.floats().begin(),
-                                         attribute.floats().end()),
-                      false);
-  }
-  return n.fail("only tensors, numbers and lists of numbers are supported");
-}
-
-static LogicalResult buildConstantOfShape(Node &n) {
-  std::optional<Dims> dims = n.g.indices(n.in(0));
-  if (!dims)
-    return n.fail("needs a shape of a known rank");
-  int32_t dtype = TensorProto::FLOAT;
-  DenseElementsAttr value;
-  if (auto *attribute = n.attribute("value")) {
-    std::string error;
-    dtype = attribute->t().data_type();
-    value = tensorValues(n.g.context(), attribute->t(), error);
-    if (!value)
-      return n.fail(error);
-    if (value.getNumElements() != 1)
-      return n.fail("needs a value of one element");
-  } else {
-    value = DenseElementsAttr::get(
-        RankedTensorType::get({1}, n.g.b.getF32Type()), 0.0f);
-  }
-  SmallVector<int64_t> shape = staticShape(*dims);
-  Type type = elementType(n.g.context(), dtype);
-  int64_t count = 1;
-  for (int64_t dim : shape)
-    if (dim < 0 && !ShapedType::isDynamic(dim))
-      return n.fail("has a negative dimension");
-    else if (ShapedType::isDynamic(dim) || MulOverflow(count, dim, count))
-      count = INT64_MAX;
-  if (count <= 64)
-    return n.set(
-        0, n.g.fromConstant(dtype, DenseElementsAttr::get(
-                                       RankedTensorType::get(shape, type),
-                                       *value.getValues<Attribute>().begin())));
-  for (OpFoldResult &dim : *dims)
-    dim = n.g.math.max(dim, n.g.math.constant(0));
-  Value scalar = arith::ConstantOp::create(
-      n.g.b, n.g.loc, cast<TypedAttr>(*value.getValues<Attribute>().begin()));
-  return n.set(0, n.g.make(dtype, n.g.filled(*dims, scalar), *dims));
-}
-
-static LogicalResult buildRange(Node &n) {
-  GraphBuilder &g = n.g;
-  int32_t dtype = n.in(0).dtype;
-  Type type = n.type(n.in(0));
-  for (unsigned i = 0; i < 3; ++i)
-    if (n.in(i).rank() > 1 || !n.in(i).isScalar())
-      return n.fail(n.inputName(i) + " must be one number");
-  auto scalarOf = [&](unsigned i) -> Value {
-    Value value = g.reshape(n.tensor(i), n.in(i).dims, {});
-    return tensor::ExtractOp::create(g.b, g.loc, value, ValueRange());
-  };
-  OpFoldResult count;
-  Scalars s{g.b, g.loc};
-  if (isInteger(dtype)) {
-    auto first = g.indices(n.in(0)), last = g.indices(n.in(1)),
-         step = g.indices(n.in(2));
-    OpFoldResult span = g.math.sub(last->front(), first->front());
-    auto known = getConstantIntValue(step->front());
-    if (known == 0)
-      return n.fail("needs a step that is not 0");
-    if (known == 1) {
-      count = g.math.max(span, g.math.constant(0));
-    } else if (known && getConstantIntValue(span)) {
-      int64_t length = *getConstantIntValue(span), by = *known;
-      count = g.math.constant(std::max<int64_t>(
-          0, length / by + (length % by != 0 && (length < 0) == (by < 0))));
-    } else {
-      // ceil(span / step), at least 0.
-      Value divisor = g.math.value(step->front());
-      Value isZero = s.cmp(arith::CmpIPredicate::eq, divisor, s.index(0));
-      cf::AssertOp::create(
-          g.b, g.loc,
-          s.make<arith::XOrIOp>(isZero, s.integer(g.b.getI1Type(), 1)),
-          "Range: the step must not be 0");
-      Value safe = s.select(isZero, s.index(1), divisor);
-      Value quotient =
-          arith::CeilDivSIOp::create(g.b, g.loc, g.math.value(span), safe);
-      count = g.math.max(quotient, g.math.constant(0));
-    }
-    if (auto length = getConstantIntValue(count);
-        length && *length <= 64 && getConstantIntValue(first->front()) &&
-        known) {
-      Dims elements;
-      for (int64_t i = 0; i < *length; ++i)
-        elements.push_back(
-            g.math.constant(*getConstantIntValue(first->front()) + i * *known));
-      return n.set(0, g.fromElements(dtype, elements));
-    }
-    Dims dims{count};
-    Value from = g.math.value(first->front()), by = g.math.value(step->front());
-    Value result = g.generate(dims, type, [&](Scalars s) -> Value {
-      Value at = s.make<arith::AddIOp>(
-          from, s.make<arith::MulIOp>(s.loopIndex(0), by));
-      return arith::IndexCastOp::create(s.b, s.loc, type, at);
-    });
-    return n.set(result, dims);
-  }
-  if (!isFloat(dtype))
-    return n.fail("needs numbers");
-  Value first = scalarOf(0), last = scalarOf(1), by = scalarOf(2);
-  Type wide = type.isF64() ? type : Type(g.b.getF32Type());
-  first = s.convert(first, wide, false, false);
-  by = s.convert(by, wide, false, false);
-  Value span =
-      s.make<arith::SubFOp>(s.convert(last, wide, false, false), first);
-  Value steps =
-      math::CeilOp::create(g.b, g.loc, s.make<arith::DivFOp>(span, by));
-  Value whole = s.convert(steps, g.b.getI64Type(), false, false);
-  Value index =
-      arith::IndexCastOp::create(g.b, g.loc, g.b.getIndexType(), whole);
-  count = g.math.max(index, g.math.constant(0));
-  Dims dims{count};
-  Value result = g.generate(dims, type, [&](Scalars s) {
-    Value i = arith::IndexCastOp::create(s.b, s.loc, s.b.getI64Type(),
-                                         s.loopIndex(0));
-    Value at = s.convert(i, wide, false, false);
-    Value value = s.make<arith::AddFOp>(first, s.make<arith::MulFOp>(at, by));
-    return s.convert(value, type, false, false);
-  });
-  return n.set(result, dims);
-}
 
 //===----------------------------------------------------------------------===//
 // Shapes
@@ -560,9 +395,6 @@ static LogicalResult buildExpand(Node &n) {
 }
 
 void qtale::onnx_import::addShape(NodeTable &table) {
-  table.add("Constant", 13, buildConstant);
-  table.add("ConstantOfShape", 9, buildConstantOfShape);
-  table.add("Range", 11, buildRange);
   table.add("Shape", 15, buildShape, buildShapeRows);
   table.add("Size", 13, buildSize);
   table.add("Reshape", 14, buildReshape, buildReshapeRows);

@@ -38,8 +38,6 @@ public:
     g.loc = model.loc(b.getContext());
     for (const auto &info : graph.input())
       inputs[info.name()] = &info;
-    for (const auto &info : graph.value_info())
-      values[info.name()] = &info;
   }
 
   /// Whether the graph claims to be a language model.
@@ -382,7 +380,7 @@ private:
   std::optional<std::string> reason;
   const onnx::NodeProto *failedAt = nullptr;
 
-  StringMap<const onnx::ValueInfoProto *> inputs, values;
+  StringMap<const onnx::ValueInfoProto *> inputs;
   llvm::StringSet<> needed, forAttention, taken;
   std::vector<const onnx::NodeProto *> attentions;
   llvm::DenseMap<const onnx::NodeProto *, Value> caches;

@@ -60,7 +60,6 @@ struct Term {
   std::optional<RowLayout> rows;
 
   int64_t rank() const { return dims.size(); }
-  bool isConstant() const { return bool(constant); }
   /// A single value, whatever the rank.
   bool isScalar() const;
 };
