@@ -10,10 +10,10 @@ func.func private @kernel(!qtale.context, memref<?x8xf32, strided<[?, 1], offset
 // CHECK:       %[[Z:.*]] = memref.alloc(%{{.*}}) {{.*}}: memref<?x8xf32>
 // CHECK:       %[[Y:.*]] = memref.alloc(%{{.*}}) {{.*}}: memref<?x8xf32>
 // CHECK:       %[[XK:.*]] = memref.cast %[[X]] : memref<?x8xf32> to memref<?x8xf32, strided<[?, 1], offset: ?>>
-// CHECK:       %[[YK:.*]] = memref.cast %[[Y]]
+// CHECK:       %[[YK:.*]] = memref.cast %[[Y]] :
 // CHECK:       call @kernel(%[[CONTEXT]], %[[XK]], %[[YK]])
 // Both are needed: the second has its own buffer.
-// CHECK:       %[[ZK:.*]] = memref.cast %[[Z]]
+// CHECK:       %[[ZK:.*]] = memref.cast %[[Z]] :
 // CHECK:       call @kernel(%[[CONTEXT]], %{{.*}}, %[[ZK]])
 // CHECK:       return %[[Y]], %[[Z]] :
 func.func @chain(%context: !qtale.context, %x: tensor<?x8xf32> {bufferization.writable = false}, %n: index) -> (tensor<?x8xf32>, tensor<?x8xf32>) {
