@@ -8,16 +8,16 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import qtale
-from conftest import ROOT, build
 from qtale import capi
 
-HEADER = ROOT / "include/qtale/Runtime/qtale.h"
+HEADER = Path(__file__).resolve().parents[2] / "include/qtale/Runtime/qtale.h"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def code_of(call, *arguments, **options) -> tuple[str, str]:
 # -- The interface -----------------------------------------------------------
 
 
-def test_layout_is_the_header(tmp_path: Path):
+def test_layout_is_the_header(build: Callable[..., Path], tmp_path: Path):
     """Names, order, sizes and offsets of every struct, as a C compiler sees them."""
     structs = {
         "qtale_error": capi.ErrorStruct,
@@ -315,7 +315,7 @@ def test_replaced_file(fake: Path, tmp_path: Path):
     qtale.load(path).close()
 
 
-def test_load_errors(fake: Path, tmp_path: Path):
+def test_load_errors(build: Callable[..., Path], fake: Path, tmp_path: Path):
     path = tmp_path / "model.so"
     assert code_of(qtale.load, path)[0] == "NOT_FOUND"
     assert code_of(qtale.load, tmp_path)[0] == "IO"

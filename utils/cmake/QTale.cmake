@@ -15,11 +15,12 @@ function(qtale_library name)
 endfunction()
 
 # qtale_tool(qtale-opt LINK_LIBS …): build/bin/qtale-opt from main.cpp, linked
-# with the shared MLIR and LLVM.
+# with the shared MLIR and LLVM, which the installed program finds where they are.
 function(qtale_tool name)
   cmake_parse_arguments(ARG "" "" "LINK_LIBS" ${ARGN})
   add_executable(${name} main.cpp)
   add_dependencies(${name} qtale-headers)
   target_link_libraries(${name} PRIVATE ${ARG_LINK_LIBS} MLIR LLVM)
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()

@@ -1,4 +1,4 @@
-"""What the tests share: models, exported models, artifacts."""
+"""What tests of several folders share: models, exported models, artifacts; each made once."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ import qtale
 from qtale.compiler import find_tool
 from qtale.exporter import export
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def build(source: str | Path, output: Path, *options: str) -> Path:
-    """Compiles a C file."""
-    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("clang-22")
-    if compiler is None:
-        pytest.skip("no C compiler was found")
-    subprocess.run([compiler, f"-I{ROOT / 'include'}", *options, "-o", output, source], check=True)
-    return output
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build() -> Callable[..., Path]:
+    """build(source, output, *options) -> output: compiles C. Skips where no compiler is."""
+    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("clang-22")
+    if compiler is None:
+        pytest.skip("no C compiler was found")
+
+    def build(source: str | Path, output: Path, *options: str | Path) -> Path:
+        command = [compiler, f"-I{ROOT / 'include'}", "-o", output, source, *options]
+        subprocess.run(command, check=True)
+        return output
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def fake(build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact written by hand: fake_model.c."""
     output = tmp_path_factory.mktemp("fake") / "fake.so"
     return build(ROOT / "test/Python/fake_model.c", output, "-shared", "-fPIC")
