@@ -32,8 +32,7 @@ void lower(memref::ExpandShapeOp op) {
       strides[inner] = ShapedType::isDynamic(known[inner])
                            ? OpFoldResult(stride)
                            : b.getIndexAttr(known[inner]);
-      Value size =
-          getValueOrCreateConstantIndexOp(b, b.getLoc(), sizes[inner]);
+      Value size = getValueOrCreateConstantIndexOp(b, b.getLoc(), sizes[inner]);
       stride = arith::MulIOp::create(b, stride, size);
     }
   }
@@ -46,8 +45,7 @@ void lower(memref::ExpandShapeOp op) {
   op.erase();
 }
 
-struct LowerExpandShape
-    : qtale::impl::LowerExpandShapeBase<LowerExpandShape> {
+struct LowerExpandShape : qtale::impl::LowerExpandShapeBase<LowerExpandShape> {
   using Base::Base;
 
   void runOnOperation() override {

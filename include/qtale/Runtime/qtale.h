@@ -105,7 +105,7 @@ typedef struct qtale_step {
 typedef struct qtale_session_options {
   const qtale_pool *pool; /* null: one of `threads` threads of its own */
   int64_t threads;        /* default: the cores it may use */
-  int64_t max_rows;       /* rows of one pass; longer steps run in chunks; 512 */
+  int64_t max_rows; /* rows of one pass; longer steps run in chunks; 512 */
 } qtale_session_options;
 
 typedef struct qtale_model_options {
@@ -190,8 +190,7 @@ typedef struct qtale_api {
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
 #endif
-const qtale_api *
-qtale_get_api(uint32_t version);
+const qtale_api *qtale_get_api(uint32_t version);
 
 #ifdef __cplusplus
 }
