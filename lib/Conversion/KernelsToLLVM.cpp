@@ -95,13 +95,16 @@ struct KVBlock : Pattern<KVBlockOp> {
                                         table.getType(), table, index);
       table = loadPointer(b, loc, entry);
     }
-    auto keys = cast<MemRefType>(op.getKeys().getType());
-    int64_t bytes = keys.getNumElements() * keys.getElementTypeBitWidth() / 8;
-    Value values = pointerAt(b, loc, table, constant(b, loc, bytes));
-    b.replaceOp(op,
-                {descriptor(b, loc, keys, table),
-                 descriptor(b, loc, cast<MemRefType>(op.getValues().getType()),
-                            values)});
+    // Keys, values and their scales lie one after the other.
+    SmallVector<Value> parts;
+    int64_t offset = 0;
+    for (Type result : op.getResultTypes()) {
+      auto type = cast<MemRefType>(result);
+      Value part = pointerAt(b, loc, table, constant(b, loc, offset));
+      parts.push_back(descriptor(b, loc, type, part));
+      offset += type.getNumElements() * type.getElementTypeBitWidth() / 8;
+    }
+    b.replaceOp(op, parts);
     return success();
   }
 };

@@ -51,8 +51,8 @@ struct Options {
   cl::opt<std::string> kv{
       "kv",
       cl::desc("Elements of the key/value cache: f32 (default where weights "
-               "stay f32) or f16"),
-      cl::value_desc("f32|f16"), cl::cat(category)};
+               "stay f32), f16 (default otherwise) or int8"),
+      cl::value_desc("f32|f16|int8"), cl::cat(category)};
   cl::list<std::string> cpu{
       "cpu", cl::CommaSeparated,
       cl::desc("CPU level to compile for, as x86-64-v3; native (default) is "
@@ -112,7 +112,7 @@ bool fill(Options &options, CommandLine &line) {
   if (!isOneOf(line.weights, {"keep", "f32", "f16", "bf16", "int8", "int4"},
                "weights") ||
       !isOneOf(line.activations, {"int8", "float"}, "activations") ||
-      !isOneOf(line.kv, {"f32", "f16"}, "kv"))
+      !isOneOf(line.kv, {"f32", "f16", "int8"}, "kv"))
     return false;
   if (line.group && !is_contained({32, 64, 128}, *line.group))
     return usage("--group is 32, 64 or 128, not " + Twine(*line.group));

@@ -50,7 +50,10 @@ static void writeSession(llvm::json::OStream &json, ModuleOp module) {
   std::string kv;
   if (!caches.empty()) {
     auto type = cast<KVCacheType>(cast<TypeAttr>(caches[0]).getValue());
-    llvm::raw_string_ostream(kv) << type.getElementType();
+    if (type.getElementType().isInteger())
+      kv = "int8";
+    else
+      llvm::raw_string_ostream(kv) << type.getElementType();
   }
   json.attributeObject("session", [&] {
     json.attribute("layers", int64_t(caches.size()));

@@ -13,7 +13,7 @@ For a text of T tokens, D = hidden_size, d = head_dim, x = embedding[tokens] of 
 With `weights="int4"` or `"int8"` every matrix, the embedding and the head too, is quantized as
 `qtale.quantization` defines; with `activations="int8"` the matrices multiply quantized rows (the
 embedding is a lookup and has none). `kv="f16"` rounds keys (after rotation) and values, this step's
-own too, as they are read back from the cache.
+own too, as they are read back from the cache; `"int8"` gives each row and head a scale, absmax / 127.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Scheme:
         for name, value, allowed in (
             ("weights", self.weights, ("keep", *_BITS)),
             ("activations", self.activations, ("float", "int8")),
-            ("kv", self.kv, ("f64", *_CACHE_TYPES)),
+            ("kv", self.kv, ("f64", *_CACHE_TYPES, "int8")),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, but is {value}")
@@ -115,6 +115,10 @@ class Reference:
 
     def cached(self, x: np.ndarray) -> np.ndarray:
         """As it is read back from the cache."""
+        if self.scheme.kv == "int8":
+            scale = (np.abs(x).max(axis=-1, keepdims=True) / 127).astype(np.float32)
+            scale[scale == 0] = 1
+            return np.clip(np.rint(x / scale), -127, 127) * scale.astype(np.float64)
         kind = _CACHE_TYPES.get(self.scheme.kv)
         return x if kind is None else x.astype(kind).astype(np.float64)
 

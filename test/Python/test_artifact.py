@@ -239,6 +239,17 @@ def test_quantized_logits(
     assert_close(got, Reference(stories / "stories260K.bin", Scheme(weights)).logits(ids))
 
 
+def test_integer_cache(compiled: Callable[..., Path], stories: Path, stories_onnx: Path):
+    """Keys and values in int8 are read back as the emulation rounds them."""
+    ids = ids_of(40)
+    with qtale.load(compiled(stories_onnx, kv="int8")) as artifact:
+        got = artifact.session().step(ids, logits="all")
+    expected = Reference(stories / "stories260K.bin", Scheme(kv="int8")).logits(ids)
+    exact = Reference(stories / "stories260K.bin").logits(ids)
+    assert_close(got, expected)
+    assert np.abs(got - exact).max() > 100 * np.abs(got - expected).max()
+
+
 # -- other models ------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ struct CompileOptions {
   int64_t group = 32;           // inputs that share a scale
   bool asymmetric = false;
   std::string activations;         // int8 or float; empty: by the weights
-  std::string kv;                  // f32 or f16; empty: by the weights
+  std::string kv;                  // f32, f16 or int8; empty: by the weights
   std::vector<std::string> levels; // the best first; empty: this machine's
 
   /// Fills what is empty, looking at the model where it decides. Fails, with a

@@ -6,6 +6,9 @@
 //     scores  s[slot] = scale * sum over d of q[d] * K[d][slot]
 //     online  m' = max(m, s),  o = o * exp(m - m') + sum of exp(s - m') * V
 //
+// With int8 caches a slot and head has a scale; scores and weights take it, so
+// keys and values are multiplied as they lie.
+//
 // A lane of the score vector owns a slot. A row sees the slots up to its own,
 // so rows of one step do not depend on how many came with them.
 //
@@ -24,14 +27,30 @@ namespace {
 constexpr int64_t blockSlots = KVCacheType::blockSlots;
 constexpr int64_t spanBlocks = 16;
 
+/// Whether values are integers, with a scale for each slot and head.
+bool hasScales(CacheHandle cache) {
+  return cache.type.getElementType().isInteger();
+}
+
 KVBlockOp loadBlock(KernelBuilder &b, CacheHandle cache, Value sequence,
                     Value block) {
   int64_t heads = cache.type.getHeads(), dim = cache.type.getHeadDim();
   Type element = cache.type.getElementType();
-  return KVBlockOp::create(b,
-                           MemRefType::get({heads, dim, blockSlots}, element),
-                           MemRefType::get({heads, blockSlots, dim}, element),
-                           cache.context, cache.index, sequence, block);
+  SmallVector<Type> types = {
+      MemRefType::get({heads, dim, blockSlots}, element),
+      MemRefType::get({heads, blockSlots, dim}, element)};
+  if (hasScales(cache))
+    types.append(2, MemRefType::get({heads, blockSlots}, b.getF32Type()));
+  return KVBlockOp::create(b, types, cache.context, cache.index, sequence,
+                           block);
+}
+
+/// A stored vector as f32, but for its scale.
+Value fromCache(KernelBuilder &b, Value stored) {
+  auto type = cast<VectorType>(stored.getType());
+  if (!type.getElementType().isInteger())
+    return b.toF32(stored);
+  return arith::SIToFPOp::create(b, b.f32x(type.getNumElements()), stored);
 }
 
 Value loadIndex(KernelBuilder &b, Value buffer, Value row) {
@@ -109,14 +128,16 @@ private:
   /// as -inf. Returns the running maximum.
   Value scoreBlock(Value block, Value place, Value highest) {
     KVBlockOp kv = loadBlock(b, cache, sequence, block);
-    Value s =
-        b.loop(b.index(0), b.index(dim), 1, b.zeros(b.f32x()),
-               [&](Value d, ValueRange carried) {
-                 Value q = b.loadScalar(query, {row, b.add(column, d)});
-                 Value k =
-                     b.toF32(b.load(kv.getKeys(), {kvHead, d, b.index(0)}));
-                 return SmallVector<Value>{b.fma(b.splat(q), k, carried[0])};
-               })[0];
+    Value s = b.loop(
+        b.index(0), b.index(dim), 1, b.zeros(b.f32x()),
+        [&](Value d, ValueRange carried) {
+          Value q = b.loadScalar(query, {row, b.add(column, d)});
+          Value k = fromCache(b, b.load(kv.getKeys(), {kvHead, d, b.index(0)}));
+          return SmallVector<Value>{b.fma(b.splat(q), k, carried[0])};
+        })[0];
+    if (hasScales(cache))
+      s = arith::MulFOp::create(
+          b, s, b.load(kv.getScales()[0], {kvHead, b.index(0)}));
     s = arith::MulFOp::create(
         b, s, b.splat(arith::ConstantOp::create(b, shape.scale)));
     if (shape.softcap) {
@@ -147,8 +168,11 @@ private:
       return b.loop(b.index(0), count, 1, carried,
                     [&](Value j, ValueRange inner) -> SmallVector<Value> {
                       Value p = b.loadScalar(scores, b.add(place, j));
-                      Value v =
-                          b.toF32(b.load(kv.getValues(), {kvHead, j, d}, size));
+                      if (hasScales(cache))
+                        p = arith::MulFOp::create(
+                            b, p, b.loadScalar(kv.getScales()[1], {kvHead, j}));
+                      Value v = fromCache(
+                          b, b.load(kv.getValues(), {kvHead, j, d}, size));
                       return {b.fma(b.splat(p, size), v, inner[0])};
                     });
     })[0];
@@ -163,6 +187,45 @@ private:
   Value query, row, sequence, slot, column, kvHead;
 };
 
+/// The scale of a head's values: absmax / 127, and 1 where that is 0.
+Value scaleOf(KernelBuilder &b, int64_t dim, Value source, Value row,
+              Value column) {
+  Value largest = b.zeros(b.f32x());
+  auto absolute = [&](Value d, int64_t size) -> Value {
+    Value values = b.load(source, {row, b.add(column, d)}, size);
+    return b.widen(math::AbsFOp::create(b, values), lanes);
+  };
+  int64_t whole = dim / lanes * lanes;
+  if (whole)
+    largest = b.loop(
+        b.index(0), b.index(whole), lanes, largest,
+        [&](Value d, ValueRange carried) -> SmallVector<Value> {
+          return {arith::MaximumFOp::create(b, carried[0], absolute(d, lanes))};
+        })[0];
+  if (whole < dim)
+    largest = arith::MaximumFOp::create(b, largest,
+                                        absolute(b.index(whole), dim - whole));
+  largest =
+      vector::ReductionOp::create(b, vector::CombiningKind::MAXIMUMF, largest);
+  Value scale = arith::DivFOp::create(b, largest, b.f32(127.0));
+  Value isZero =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, scale, b.f32(0.0));
+  return arith::SelectOp::create(b, isZero, b.f32(1.0), scale);
+}
+
+/// Values in the cache's element type; `scale` is null where it is a float.
+Value toCache(KernelBuilder &b, Value values, Value scale, Type element) {
+  if (!scale)
+    return b.fromF32(values, element);
+  int64_t size = cast<VectorType>(values.getType()).getNumElements();
+  Value q = arith::DivFOp::create(b, values, b.splat(scale, size));
+  q = math::RoundEvenOp::create(b, q);
+  q = arith::MaximumFOp::create(b, q, b.splat(b.f32(-127.0), size));
+  q = arith::MinimumFOp::create(b, q, b.splat(b.f32(127.0), size));
+  Value wide = arith::FPToSIOp::create(b, b.i32x(size), q);
+  return arith::TruncIOp::create(b, VectorType::get({size}, element), wide);
+}
+
 } // namespace
 
 void qtale::buildKVAppend(KernelBuilder &b, CacheHandle cache, Value keys,
@@ -176,13 +239,23 @@ void qtale::buildKVAppend(KernelBuilder &b, CacheHandle cache, Value keys,
     Value at = b.rem(slot, blockSlots);
     b.loop(0, heads, 1, [&](Value head) {
       Value column = b.mul(head, dim);
-      b.loop(0, dim, 1, [&](Value d) {
-        Value k = b.loadScalar(keys, {row, b.add(column, d)});
-        b.storeScalar(b.fromF32(k, element), kv.getKeys(), {head, d, at});
-      });
+      auto storeScale = [&](Value source, unsigned which) -> Value {
+        if (!hasScales(cache))
+          return nullptr;
+        Value scale = scaleOf(b, dim, source, row, column);
+        b.storeScalar(scale, kv.getScales()[which], {head, at});
+        return scale;
+      };
+      Value keyScale = storeScale(keys, 0), valueScale = storeScale(values, 1);
       b.columns(dim, [&](Value d, int64_t size) {
+        Value k = b.load(keys, {row, b.add(column, d)}, size);
+        k = toCache(b, k, keyScale, element);
+        for (int64_t i = 0; i < size; ++i)
+          b.storeScalar(vector::ExtractOp::create(b, k, i), kv.getKeys(),
+                        {head, b.add(d, i), at});
         Value v = b.load(values, {row, b.add(column, d)}, size);
-        b.store(b.fromF32(v, element), kv.getValues(), {head, at, d});
+        b.store(toCache(b, v, valueScale, element), kv.getValues(),
+                {head, at, d});
       });
     });
   });

@@ -58,12 +58,17 @@ LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "kv_cache needs heads and head_dim of at least 1, "
                           "but has "
                        << heads << " and " << headDim;
-  if (!elementType.isF32() && !elementType.isF16())
-    return emitError() << "kv_cache holds f32 or f16, but has " << elementType;
+  if (!elementType.isF32() && !elementType.isF16() &&
+      !elementType.isSignlessInteger(8))
+    return emitError() << "kv_cache holds f32, f16 or i8, but has "
+                       << elementType;
   return success();
 }
 
 int64_t KVCacheType::getBlockBytes() const {
   int64_t bytes = getElementType().getIntOrFloatBitWidth() / 8;
-  return 2 * getHeads() * getHeadDim() * blockSlots * bytes;
+  int64_t values = 2 * getHeads() * getHeadDim() * blockSlots * bytes;
+  int64_t scales =
+      getElementType().isInteger() ? 2 * getHeads() * blockSlots * 4 : 0;
+  return values + scales;
 }

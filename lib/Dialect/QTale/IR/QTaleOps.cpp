@@ -9,7 +9,9 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace qtale;
@@ -55,6 +57,15 @@ LogicalResult WeightOp::verify() {
   if (offset < 0 || offset % 64) // C3
     return emitOpError("offset must be a multiple of 64 from 0 on, but is ")
            << offset;
+  return success();
+}
+
+LogicalResult WeightOp::canonicalize(WeightOp op, PatternRewriter &rewriter) {
+  RecipeAttrInterface simple = simplifyRecipe(op.getRecipe());
+  if (simple == op.getRecipe())
+    return rewriter.notifyMatchFailure(op,
+                                       "the recipe is as simple as it gets");
+  rewriter.modifyOpInPlace(op, [&] { op.setRecipeAttr(simple); });
   return success();
 }
 
@@ -105,6 +116,19 @@ void MatmulOp::build(OpBuilder &builder, OperationState &state, Value input,
       {typeOf(input).getDimSize(0), typeOf(weight).getDimSize(0)},
       builder.getF32Type());
   build(builder, state, type, input, weight, Value(), Value());
+}
+
+LogicalResult MatmulOp::canonicalize(MatmulOp op, PatternRewriter &rewriter) {
+  // x + 0 is x but for the sign of a zero.
+  for (MutableOperandRange addend :
+       {op.getBiasMutable(), op.getResidualMutable()}) {
+    OperandRange values(addend);
+    if (values.empty() || !matchPattern(values[0], m_AnyZeroFloat()))
+      continue;
+    rewriter.modifyOpInPlace(op, [&] { addend.clear(); });
+    return success();
+  }
+  return rewriter.notifyMatchFailure(op, "nothing adds zero");
 }
 
 LogicalResult MatmulOp::verify() {

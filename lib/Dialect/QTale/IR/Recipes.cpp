@@ -8,6 +8,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace qtale;
@@ -213,4 +214,94 @@ RankedTensorType PackAttr::getTensorType() const {
     format = TypeAttr::get(type.getElementType());
   return RankedTensorType::get(type.getShape(), type.getElementType(),
                                PackedAttr::get(getContext(), format));
+}
+
+//===----------------------------------------------------------------------===//
+// Simplification
+//===----------------------------------------------------------------------===//
+
+static RecipeAttrInterface simplify(TransposeAttr attr) {
+  SmallVector<int64_t> perm(attr.getPerm().asArrayRef());
+  RecipeAttrInterface input = attr.getInput();
+  if (auto inner = dyn_cast<TransposeAttr>(input)) {
+    for (int64_t &axis : perm)
+      axis = inner.getPerm().asArrayRef()[axis];
+    input = inner.getInput();
+  }
+  if (llvm::equal(perm, llvm::seq<int64_t>(0, perm.size())))
+    return input;
+  return TransposeAttr::get(attr.getContext(), input,
+                            DenseI64ArrayAttr::get(attr.getContext(), perm));
+}
+
+static RecipeAttrInterface simplify(ReshapeAttr attr) {
+  RecipeAttrInterface input = attr.getInput();
+  if (auto inner = dyn_cast<ReshapeAttr>(input))
+    input = inner.getInput();
+  if (input.getTensorType() == attr.getType())
+    return input;
+  return ReshapeAttr::get(attr.getContext(), input, attr.getType());
+}
+
+static RecipeAttrInterface simplify(SliceAttr attr) {
+  RecipeAttrInterface input = attr.getInput();
+  int64_t begin = attr.getBegin();
+  auto inner = dyn_cast<SliceAttr>(input);
+  if (inner && inner.getAxis() == attr.getAxis()) {
+    begin += inner.getBegin();
+    input = inner.getInput();
+  }
+  if (input.getTensorType().getDimSize(attr.getAxis()) == attr.getSize())
+    return input;
+  return SliceAttr::get(attr.getContext(), input, attr.getAxis(), begin,
+                        attr.getSize());
+}
+
+RecipeAttrInterface qtale::simplifyRecipe(RecipeAttrInterface recipe) {
+  // Inner recipes first: what they become may meet what is outside.
+  MLIRContext *context = recipe.getContext();
+  return llvm::TypeSwitch<Attribute, RecipeAttrInterface>(recipe)
+      .Case([&](TransposeAttr attr) {
+        return simplify(TransposeAttr::get(
+            context, simplifyRecipe(attr.getInput()), attr.getPerm()));
+      })
+      .Case([&](ReshapeAttr attr) {
+        return simplify(ReshapeAttr::get(
+            context, simplifyRecipe(attr.getInput()), attr.getType()));
+      })
+      .Case([&](SliceAttr attr) {
+        return simplify(SliceAttr::get(context, simplifyRecipe(attr.getInput()),
+                                       attr.getAxis(), attr.getBegin(),
+                                       attr.getSize()));
+      })
+      .Case([&](ConcatAttr attr) -> RecipeAttrInterface {
+        SmallVector<Attribute> inputs;
+        for (Attribute input : attr.getInputs())
+          inputs.push_back(simplifyRecipe(cast<RecipeAttrInterface>(input)));
+        if (inputs.size() == 1)
+          return cast<RecipeAttrInterface>(inputs[0]);
+        return ConcatAttr::get(context, ArrayAttr::get(context, inputs),
+                               attr.getAxis());
+      })
+      .Case([&](CastAttr attr) -> RecipeAttrInterface {
+        RecipeAttrInterface input = simplifyRecipe(attr.getInput());
+        if (input.getTensorType().getElementType() == attr.getElementType())
+          return input;
+        return CastAttr::get(context, input, attr.getElementType());
+      })
+      .Case([&](DequantizeAttr attr) {
+        RecipeAttrInterface zero = attr.getZero();
+        return DequantizeAttr::get(context, simplifyRecipe(attr.getInput()),
+                                   simplifyRecipe(attr.getScale()),
+                                   zero ? simplifyRecipe(zero) : zero,
+                                   attr.getAxis(), attr.getBlock());
+      })
+      .Case([&](QuantizeAttr attr) {
+        return QuantizeAttr::get(context, simplifyRecipe(attr.getInput()),
+                                 attr.getScheme());
+      })
+      .Case([&](PackAttr attr) {
+        return PackAttr::get(context, simplifyRecipe(attr.getInput()));
+      })
+      .Default(recipe);
 }

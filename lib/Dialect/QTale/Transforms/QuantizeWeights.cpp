@@ -37,8 +37,12 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
       }
     if (activations == "int8")
       getOperation().walk([](func::FuncOp func) { quantizeRows(func); });
-    if (kv == "f16")
-      getOperation().walk([](func::FuncOp func) { storeAsF16(func); });
+    if (kv != "f32") {
+      Type element = kv == "f16" ? Type(Float16Type::get(&getContext()))
+                                 : Type(IntegerType::get(&getContext(), 8));
+      getOperation().walk(
+          [&](func::FuncOp func) { storeCachesAs(func, element); });
+    }
   }
 
   LogicalResult checkOptions() {
@@ -54,8 +58,8 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
     if (activations != "int8" && activations != "float")
       return module.emitError("activations must be int8 or float, but is ")
              << activations;
-    if (kv != "f32" && kv != "f16")
-      return module.emitError("kv must be f32 or f16, but is ") << kv;
+    if (!llvm::is_contained({"f32", "f16", "int8"}, kv.getValue()))
+      return module.emitError("kv must be f32, f16 or int8, but is ") << kv;
     return success();
   }
 
@@ -102,14 +106,13 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
     });
   }
 
-  static void storeAsF16(func::FuncOp func) {
+  static void storeCachesAs(func::FuncOp func, Type element) {
     if (func.isExternal())
       return;
     for (BlockArgument argument : func.getArguments())
       if (auto type = dyn_cast<KVCacheType>(argument.getType()))
         argument.setType(KVCacheType::get(func.getContext(), type.getHeads(),
-                                          type.getHeadDim(),
-                                          Float16Type::get(func.getContext())));
+                                          type.getHeadDim(), element));
     func.setFunctionType(FunctionType::get(func.getContext(),
                                            func.getBody().getArgumentTypes(),
                                            func.getResultTypes()));

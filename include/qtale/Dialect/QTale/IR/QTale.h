@@ -64,6 +64,10 @@ inline int64_t roundUp(int64_t value, int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
+/// The recipe without detours: permutations and reshapes composed, slices of
+/// slices merged, what changes nothing dropped.
+RecipeAttrInterface simplifyRecipe(RecipeAttrInterface recipe);
+
 /// Bytes of a static tensor in the weights file, by its storage format.
 int64_t getStorageBytes(mlir::RankedTensorType type);
 

@@ -54,6 +54,7 @@ def QTale_WeightOp : QTale_Op<"weight", [Symbol]> {
                        OptionalAttr<I64Attr>:$offset);
   let assemblyFormat = "$sym_name `:` $type `=` $recipe attr-dict";
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
     /// Bytes in the weights file.
@@ -145,6 +146,7 @@ def QTale_MatmulOp : QTale_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
   }];
   let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$weight)>];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def QTale_RMSNormOp : QTale_Op<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
@@ -324,15 +326,20 @@ def QTale_WeightAddressOp : QTale_Op<"weight_address", [Pure]> {
 def QTale_KVBlockOp : QTale_Op<"kv_block"> {
   let summary = "a block of 16 slots of a cache";
   let description = [{
-    `keys` is [heads, head_dim, 16], `values` [heads, 16, head_dim].
+    `keys` is [heads, head_dim, 16], `values` [heads, 16, head_dim]; a cache of
+    i8 has two more results, the scales of keys and of values, [heads, 16].
 
     ```mlir
     %k, %v = qtale.kv_block %context, %cache, %sequence, %block : memref<4x8x16xf32>, memref<4x16x8xf32>
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, Index:$cache, Index:$sequence, Index:$block);
-  let results = (outs AnyStaticShapeMemRef:$keys, AnyStaticShapeMemRef:$values);
-  let assemblyFormat = "$context `,` $cache `,` $sequence `,` $block attr-dict `:` type($keys) `,` type($values)";
+  let results = (outs AnyStaticShapeMemRef:$keys, AnyStaticShapeMemRef:$values,
+                      Variadic<AnyStaticShapeMemRef>:$scales);
+  let assemblyFormat = [{
+    $context `,` $cache `,` $sequence `,` $block attr-dict
+    `:` type($keys) `,` type($values) (`,` type($scales)^)?
+  }];
 }
 
 def QTale_ArenaOp : QTale_Op<"arena", [Pure]> {

@@ -15,10 +15,13 @@ def QTale_KVCacheType : QTale_Type<"KVCache", "kv_cache"> {
   let summary = "handle of a layer's keys and values, of all sequences";
   let description = [{
     `!qtale.kv_cache<4x8xf32>`: 4 key/value heads of 8 values each, stored as
-    f32 (or f16). A handle, never a tensor: `kv_append` writes and `attention`
+    f32, f16 or i8. A handle, never a tensor: `kv_append` writes and `attention`
     reads it, so no cache is ever copied. Storage is in blocks of 16 slots, of
     every sequence its own: per head keys `[head_dim][16]`, then values
     `[16][head_dim]`, so that scores of 16 slots fill a vector.
+
+    With i8 a float32 scale for each slot and head follows: `[head][16]` for
+    keys, then for values; `x = q * scale`, `scale = absmax / 127`.
   }];
   let parameters = (ins "int64_t":$heads, "int64_t":$headDim, "::mlir::Type":$elementType);
   let hasCustomAssemblyFormat = 1;

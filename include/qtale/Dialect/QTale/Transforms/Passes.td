@@ -23,7 +23,7 @@ def QuantizeWeights : Pass<"qtale-quantize-weights", "::mlir::ModuleOp"> {
     Option<"group", "group", "int64_t", "32", "consecutive inputs that share a scale: 32, 64 or 128">,
     Option<"asymmetric", "asymmetric", "bool", "false", "zero points besides scales">,
     Option<"activations", "activations", "std::string", "\"int8\"", "int8 or float, where weights are integers">,
-    Option<"kv", "kv", "std::string", "\"f32\"", "elements of caches: f32 or f16">,
+    Option<"kv", "kv", "std::string", "\"f32\"", "elements of caches: f32, f16 or int8">,
   ];
   let statistics = [Statistic<"numWeights", "num-weights", "Weights given a scheme">];
 }
