@@ -21,6 +21,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/raw_ostream.h"
+#include <csignal>
 
 using namespace mlir;
 using namespace qtale;
@@ -130,22 +131,55 @@ LogicalResult chooseTokenizer(const CommandLine &line, ModuleOp module) {
 // Writing
 //===----------------------------------------------------------------------===//
 
-/// The file appears whole or not at all.
+/// What a compile reads, it must not replace.
+LogicalResult checkOutputs(const CommandLine &line, ModuleOp module) {
+  std::set<std::string> inputs = getFiles(module, folderOf(line.input));
+  inputs.insert(line.input);
+  SmallVector<std::string> outputs = {line.output};
+  if (!line.printed && !line.bundle)
+    outputs.push_back(getWeightsPath(line.output));
+  for (const std::string &output : outputs)
+    for (const std::string &input : inputs)
+      if (llvm::sys::fs::equivalent(output, input))
+        return fileError(module.getContext(), output)
+               << "would be overwritten, but is what is compiled; choose "
+                  "another OUTPUT";
+  return success();
+}
+
+std::error_code writeTo(int file, StringRef text) {
+  llvm::raw_fd_ostream os(file, /*shouldClose=*/false);
+  os << text;
+  os.flush();
+  std::error_code error = os.error();
+  os.clear_error();
+  return error;
+}
+
+/// A file appears whole or not at all. A device or pipe is written to: renaming
+/// a file would take its place.
 LogicalResult writeText(MLIRContext *context, StringRef text,
                         StringRef output) {
   auto fail = [&](llvm::Error error) -> LogicalResult {
     return fileError(context, output)
            << "can't be written: " << llvm::toString(std::move(error));
   };
+  llvm::sys::fs::file_status status;
+  if (!llvm::sys::fs::status(output, status) &&
+      !llvm::sys::fs::is_regular_file(status)) {
+    int file = 0;
+    std::error_code error = llvm::sys::fs::openFileForWrite(
+        output, file, llvm::sys::fs::CD_OpenExisting);
+    if (!error) {
+      error = writeTo(file, text);
+      (void)llvm::sys::Process::SafelyCloseFileDescriptor(file);
+    }
+    return error ? fail(llvm::errorCodeToError(error)) : success();
+  }
   auto temporary = llvm::sys::fs::TempFile::create(output + ".tmp-%%%%%%");
   if (!temporary)
     return fail(temporary.takeError());
-  llvm::raw_fd_ostream os(temporary->FD, /*shouldClose=*/false);
-  os << text;
-  os.flush();
-  if (os.has_error()) {
-    std::error_code error = os.error();
-    os.clear_error();
+  if (std::error_code error = writeTo(temporary->FD, text)) {
     llvm::consumeError(temporary->discard());
     return fail(llvm::errorCodeToError(error));
   }
@@ -192,7 +226,8 @@ LogicalResult compile(const CommandLine &line, StringRef toolPath,
   if (failed(stage))
     return failure();
   FailureOr<CompileOptions> options = chooseOptions(line, *stage, *module);
-  if (failed(options) || failed(chooseTokenizer(line, *module)))
+  if (failed(options) || failed(chooseTokenizer(line, *module)) ||
+      failed(checkOutputs(line, *module)))
     return failure();
 
   PassManager pm(context);
@@ -216,6 +251,8 @@ LogicalResult compile(const CommandLine &line, StringRef toolPath,
 
 int qtale::compileMain(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  // A file beyond the limit of its size is a failed write, not a crash.
+  std::signal(SIGXFSZ, SIG_IGN);
   int code = 0;
   std::optional<CommandLine> line = parseCommandLine(argc, argv, code);
   if (!line)

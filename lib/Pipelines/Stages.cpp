@@ -114,7 +114,7 @@ static void buildLLVM(OpPassManager &pm, const CompileOptions &) {
   level.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
   level.addPass(createSCFToControlFlowPass());
   // An early return needs blocks, not regions.
-  level.addNestedPass<func::FuncOp>(createLowerAsserts());
+  level.addPass(createLowerAsserts());
   level.addNestedPass<func::FuncOp>(createLowerExpandShape());
   level.addPass(memref::createExpandStridedMetadataPass());
   level.addPass(createLowerAffinePass());
@@ -130,6 +130,8 @@ void qtale::buildStages(OpPassManager &pm, Stage from, Stage to,
   using Build = void (*)(OpPassManager &, const CompileOptions &);
   static constexpr Build builds[] = {buildQuantized, buildPacked, buildUnrouted,
                                      buildKernels, buildLLVM};
+  // A printed stage may have been edited since.
+  verify(pm, from);
   for (int stage = int(from); stage < int(to); ++stage)
     builds[stage](pm, options);
 }

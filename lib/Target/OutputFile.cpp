@@ -18,6 +18,9 @@ static Error cannotWrite(StringRef path, const Twine &why) {
 Expected<OutputFile> OutputFile::create(StringRef path) {
   if (sys::fs::is_directory(path))
     return cannotWrite(path, "it is a folder");
+  // Renaming would put a file in the place of a device.
+  if (sys::fs::exists(path) && !sys::fs::is_regular_file(path))
+    return cannotWrite(path, "it is no regular file");
   SmallString<128> model(sys::path::parent_path(path));
   sys::path::append(model, "." + sys::path::filename(path) + ".%%%%%%%%");
   Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(model);

@@ -38,8 +38,8 @@ func.func private @no_heads(!qtale.kv_cache<0x8xf32>)
 
 // -----
 
-// expected-error@+1 {{kv_cache holds f32 or f16, but has 'i8'}}
-func.func private @integer_cache(!qtale.kv_cache<4x8xi8>)
+// expected-error-re@+1 {{kv_cache holds {{.*}}, but has 'i16'}}
+func.func private @integer_cache(!qtale.kv_cache<4x8xi16>)
 
 // -----
 

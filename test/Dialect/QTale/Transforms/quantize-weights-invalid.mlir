@@ -9,7 +9,7 @@
 // WEIGHTS: error: weights must be keep, f32, f16, bf16, int8 or int4, but is int3
 // GROUP: error: group must be 32, 64 or 128, but is 48
 // ACTIVATIONS: error: activations must be int8 or float, but is int4
-// KV: error: kv must be f32 or f16, but is bf16
+// KV: error: kv must be f32{{.*}}, but is bf16
 
 // CHECK: qtale.weight @w : tensor<8x32xf32, #{{.*}}> = #qtale.quantize<#qtale.source<{{.*}}>, <bits = 4, group = 32>>
 qtale.weight @w : tensor<8x32xf32> = #qtale.source<file = "w.bin", offset = 0, bytes = 1024, type = tensor<8x32xf32>>
