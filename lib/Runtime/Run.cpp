@@ -233,7 +233,10 @@ static int32_t choosePool(const qtale_model &model, const qtale_pool *given,
   return QTALE_OK;
 }
 
-static int32_t explain(int32_t code, const Arena &arena, qtale_error *error) {
+static int32_t explain(int32_t code, const char *message, const Arena &arena,
+                       qtale_error *error) {
+  if (message)
+    return fail(error, code, "%s", message);
   switch (code) {
   case QTALE_INVALID_ARGUMENT:
     return fail(error, code,
@@ -294,7 +297,7 @@ int32_t qtale::rt::runModel(const qtale_model &model, const qtale_pool *given,
   context.weights = model.weights.data();
   Team team(pool, pool.threads <= availableCores());
   if (int32_t code = team.execute(model.level->main, context, args.data()))
-    return explain(code, arena, error);
+    return explain(code, team.message(), arena, error);
 
   for (int64_t i = 0; i < numOutputs; ++i)
     copyOut(*wanted[i],

@@ -21,6 +21,9 @@ public:
   int32_t execute(qtale_entry entry, const qtale_context &context,
                   void *const *args);
 
+  /// Why the last entry failed, where it said so; else null.
+  const char *message() const { return contexts[0].message; }
+
   int64_t nextChunk() { return chunk.fetch_add(1, std::memory_order_relaxed); }
   void barrier();
 

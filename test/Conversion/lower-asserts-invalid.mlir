@@ -1,8 +1,8 @@
-// RUN: qtale-opt %s --pass-pipeline="builtin.module(func.func(qtale-lower-asserts))" --split-input-file --verify-diagnostics
+// RUN: qtale-opt %s --qtale-lower-asserts --split-input-file --verify-diagnostics
 //
 // Where there is no early return: in a region, and in a kernel.
 
-func.func @region(%a: i1) -> i32 {
+func.func @region(%context: !qtale.context, %a: i1) -> i32 {
   scf.if %a {
     // expected-error@+1 {{an assertion may only stand in an entry, outside loops}}
     cf.assert %a, "inside"
@@ -13,7 +13,7 @@ func.func @region(%a: i1) -> i32 {
 
 // -----
 
-func.func private @kernel(%a: i1) {
+func.func private @kernel(%context: !qtale.context, %a: i1) {
   // expected-error@+1 {{an assertion may only stand in an entry, outside loops}}
   cf.assert %a, "kernel"
   return

@@ -99,16 +99,16 @@ def EntryArguments : Pass<"qtale-entry-arguments", "::mlir::func::FuncOp"> {
                            "::mlir::arith::ArithDialect"];
 }
 
-def LowerAsserts : Pass<"qtale-lower-asserts", "::mlir::func::FuncOp"> {
+def LowerAsserts : Pass<"qtale-lower-asserts", "::mlir::ModuleOp"> {
   let summary = "Return an error code where an assertion fails";
   let description = [{
     Before: cf.assert %ok, "…" {qtale.code = 8 : i32}
-    After:  cf.cond_br %ok, ^next, ^fail    ^fail: return %code
+    After:  cf.cond_br %ok, ^next, ^fail    ^fail: context.message = "…"; return %code
 
     All threads take the same branch. Without the attribute the code is
     QTALE_INVALID_ARGUMENT.
   }];
-  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect"];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect"];
 }
 
 def ApproximateMath : Pass<"qtale-approximate-math", "::mlir::func::FuncOp"> {

@@ -34,6 +34,7 @@ typedef struct qtale_context {
   int64_t thread;                /* 0 .. threads - 1 */
   int64_t threads;
   void *team; /* the runtime's own */
+  const char *message; /* why the entry failed, where it says so */
 } qtale_context;
 
 /// A ranked memref as MLIR lays it out: `sizes` holds rank sizes, then rank

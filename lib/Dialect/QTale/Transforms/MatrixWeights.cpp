@@ -2,6 +2,7 @@
 
 #include "MatrixWeights.h"
 
+#include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -15,7 +16,39 @@ static bool isMatrixUse(OpOperand &use) {
   return false;
 }
 
+/// Gives matrix uses of a weight that other operations read too a param, and a
+/// weight, of their own: the others need it as it is.
+static void splitMixedUses(ModuleOp module) {
+  SymbolTable symbols(module);
+  DenseMap<StringAttr, SmallVector<ParamOp>> matrices;
+  DenseSet<StringAttr> readByOthers;
+  module.walk([&](ParamOp param) {
+    bool matrix = llvm::any_of(param->getUses(), isMatrixUse);
+    bool other = !llvm::all_of(param->getUses(), isMatrixUse);
+    StringAttr name = param.getWeightAttr().getAttr();
+    if (other)
+      readByOthers.insert(name);
+    if (matrix && other) {
+      auto own = cast<ParamOp>(OpBuilder(param).clone(*param));
+      param.getResult().replaceUsesWithIf(own.getResult(), isMatrixUse);
+      matrices[name].push_back(own);
+    } else if (matrix) {
+      matrices[name].push_back(param);
+    }
+  });
+  for (auto weight : llvm::make_early_inc_range(module.getOps<WeightOp>())) {
+    StringAttr name = weight.getSymNameAttr();
+    if (!readByOthers.contains(name) || !matrices.contains(name))
+      continue;
+    auto own = cast<WeightOp>(weight->clone());
+    symbols.insert(own, std::next(weight->getIterator())); // renames it
+    for (ParamOp param : matrices[name])
+      param.setWeight(own.getSymName());
+  }
+}
+
 SmallVector<MatrixWeight> qtale::getMatrixWeights(ModuleOp module) {
+  splitMixedUses(module);
   llvm::MapVector<StringAttr, MatrixWeight> weights;
   for (auto weight : module.getOps<WeightOp>())
     weights[weight.getSymNameAttr()].weight = weight;

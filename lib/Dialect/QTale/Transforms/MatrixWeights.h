@@ -15,7 +15,8 @@ struct MatrixWeight {
   llvm::SmallVector<ParamOp> params;
 };
 
-/// In the module's order.
+/// In the module's order. A weight that is read in other ways too is split
+/// first: its matrix uses get a copy of the declaration.
 llvm::SmallVector<MatrixWeight> getMatrixWeights(mlir::ModuleOp module);
 
 /// Gives the weight another recipe, and with it another type, everywhere.
