@@ -59,3 +59,19 @@ void qtale::rebasePaths(ModuleOp module, StringRef from, StringRef to) {
   if (auto tokenizer = module->getAttrOfType<StringAttr>(attr::tokenizer))
     module->setAttr(attr::tokenizer, rebase(tokenizer));
 }
+
+std::set<std::string> qtale::getFiles(ModuleOp module, StringRef folder) {
+  std::set<std::string> files;
+  auto add = [&](StringAttr file) {
+    SmallString<128> joined(folder);
+    path::append(joined, file.getValue());
+    files.insert(joined.str().str());
+  };
+  AttrTypeWalker walker;
+  walker.addWalk([&](SourceAttr source) { add(source.getFile()); });
+  for (auto weight : module.getOps<WeightOp>())
+    walker.walk(weight.getRecipeAttr());
+  if (auto tokenizer = module->getAttrOfType<StringAttr>(attr::tokenizer))
+    add(tokenizer);
+  return files;
+}

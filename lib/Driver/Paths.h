@@ -4,6 +4,7 @@
 #define QTALE_LIB_DRIVER_PATHS_H
 
 #include "mlir/IR/BuiltinOps.h"
+#include <set>
 #include <string>
 
 namespace qtale {
@@ -18,6 +19,9 @@ std::string relativeTo(llvm::StringRef folder, llvm::StringRef path);
 /// relative to `to`.
 void rebasePaths(mlir::ModuleOp module, llvm::StringRef from,
                  llvm::StringRef to);
+
+/// The files that a module in `folder` reads: sources of weights, tokenizer.
+std::set<std::string> getFiles(mlir::ModuleOp module, llvm::StringRef folder);
 
 } // namespace qtale
 

@@ -61,8 +61,7 @@ LogicalResult ArtifactWriter::write() {
     return emitError(module.getLoc(),
                      "an object can't hold its weights: --bundle is for "
                      "libraries and programs");
-  llvm::SmallString<128> weightsPath(options.output);
-  llvm::sys::path::replace_extension(weightsPath, "safetensors");
+  std::string weightsPath = getWeightsPath(options.output);
   if (weightsPath == options.output)
     return emitError(module.getLoc(), "'")
            << options.output
@@ -158,6 +157,12 @@ Error ArtifactWriter::appendWeights(OutputFile &artifact,
   llvm::support::endian::write64le(footer + 16, *length);
   llvm::support::endian::write64le(footer + 24, 1); // version
   return artifact.write(offset + *length, footer);
+}
+
+std::string qtale::getWeightsPath(StringRef output) {
+  llvm::SmallString<128> path(output);
+  llvm::sys::path::replace_extension(path, "safetensors");
+  return path.str().str();
 }
 
 LogicalResult qtale::writeArtifact(ModuleOp module,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import platform
 import struct
 from ctypes import (
     CFUNCTYPE,
@@ -242,8 +243,15 @@ class Library:
         _ctypes.dlclose(self._handle)
 
 
+#: Processors as ELF headers name them.
+_MACHINES = {"x86_64": 62, "aarch64": 183}
+
+
 def _check_elf(path: Path) -> None:
-    """Refuses what would kill the process while it is loaded: a file cut short."""
+    """Refuses what would kill the process while it is loaded: a file cut short.
+
+    The loader calls a library for another processor missing; so that is told here too.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -254,6 +262,9 @@ def _check_elf(path: Path) -> None:
         raise Error("IO", f"{path}: {error.strerror}") from error
     if len(head) < 64 or head[:6] != b"\x7fELF\x02\x01":
         raise Error("CORRUPT", f"{path}: not a compiled model (no 64-bit ELF file)")
+    machine = struct.unpack_from("<H", head, 18)[0]
+    if machine != _MACHINES.get(platform.machine(), machine):
+        raise Error("UNSUPPORTED", f"{path}: was compiled for another processor than this machine's")
     program, section = struct.unpack_from("<QQ", head, 32)
     program_size, programs, section_size, sections = struct.unpack_from("<4H", head, 54)
     end = max(program + program_size * programs, section + section_size * sections)

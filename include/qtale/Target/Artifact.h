@@ -21,7 +21,7 @@ struct ArtifactOptions {
     Object,     // m.o: everything in one relocatable object
   };
   Kind kind = Library;
-  /// The weights go beside it, as `<stem>.safetensors`, or into it.
+  /// The weights go beside it (see getWeightsPath), or into it.
   std::string output;
   bool bundle = false;
   /// What recipes and the tokenizer's path are relative to.
@@ -30,6 +30,9 @@ struct ArtifactOptions {
   std::string toolPath;
   ProgressFn progress = nullptr;
 };
+
+/// `<stem>.safetensors`.
+std::string getWeightsPath(llvm::StringRef output);
 
 /// Writes an artifact from a module in the stage `llvm`. All its files appear,
 /// or none; errors are reported as diagnostics. Equal modules give equal bytes.

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Artifact.h"
+#include "ElfFile.h"
 #include "Messages.h"
 #include <cerrno>
 #include <cstdio>
@@ -37,9 +38,10 @@ static int inspect(const std::string &path) {
   if (!file)
     return error("cannot open '%s': %s", path.c_str(), std::strerror(errno));
   struct stat status;
-  unsigned char head[18] = {};
-  bool folder = fstat(fileno(file), &status) == 0 && S_ISDIR(status.st_mode);
-  size_t size = folder ? 0 : std::fread(head, 1, sizeof(head), file);
+  if (fstat(fileno(file), &status) != 0)
+    status = {};
+  bool folder = S_ISDIR(status.st_mode);
+  std::string problem = folder ? "" : findElfProblem(file, status.st_size);
   std::fclose(file);
   if (folder)
     return error("'%s' is a folder; give the .so that qtale-compile wrote",
@@ -52,11 +54,8 @@ static int inspect(const std::string &path) {
                    path.substr(0, path.size() - std::strlen(source)).c_str());
   if (endsWith(path, ".safetensors"))
     return error("'%s' holds weights; give the .so beside it", path.c_str());
-  if (size < sizeof(head) || std::memcmp(head,
-                                         "\x7f"
-                                         "ELF",
-                                         4) != 0)
-    return error("'%s' is no artifact of qtale-compile", path.c_str());
+  if (!problem.empty())
+    return error("'%s' %s", path.c_str(), problem.c_str());
   return kDone;
 }
 

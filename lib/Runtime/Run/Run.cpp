@@ -52,8 +52,10 @@ static int execute(const Options &options, const qtale_api *embedded) {
 int qtale::run::main(int argc, char **argv, const qtale_api *embedded) {
   if (argc > 0)
     setProgramName(argv[0]);
-  // A reader that goes away (| head) is a failed write, not a signal.
+  // A reader that goes away (| head) is a failed write, not a signal; so is a
+  // file beyond the limit of its size.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     Options options;
     if (int code = parseOptions(argc, argv, !embedded, options))

@@ -171,7 +171,7 @@ def test_no_artifact():
         ("stage.mlir", b"module {}", "compile it with: qtale-compile"),
         ("model.safetensors", b"x" * 100, "holds weights"),
         ("text.so", b"no library at all, but text", "is no artifact"),
-        ("cut.so", b"\x7fELF" + b"\0" * 60, "cannot load"),
+        ("zeros.so", b"\x7fELF" + b"\0" * 60, "is no artifact"),
     ],
 )
 def test_what_is_no_artifact(tmp_path, name, content, message):
