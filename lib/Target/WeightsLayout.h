@@ -13,12 +13,14 @@
 #ifndef QTALE_LIB_TARGET_WEIGHTSLAYOUT_H
 #define QTALE_LIB_TARGET_WEIGHTSLAYOUT_H
 
-#include "Sha256.h"
+#include "../Runtime/Sha256.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 #include <string>
 #include <vector>
 
 namespace qtale {
+
+using rt::Sha256;
 
 /// A weight in the file's data section.
 struct PlacedWeight {

@@ -2,7 +2,7 @@
 
 #include "../../lib/Target/Box.h"
 #include "../../lib/Target/Floats.h"
-#include "../../lib/Target/Sha256.h"
+#include "../../lib/Runtime/Sha256.h"
 
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/StringExtras.h"
@@ -10,6 +10,7 @@
 #include <random>
 
 using namespace qtale;
+using qtale::rt::Sha256;
 
 static std::string hashOf(llvm::StringRef text, bool useInstructions,
                           size_t piece) {
