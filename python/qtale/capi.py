@@ -264,7 +264,9 @@ def _check_elf(path: Path) -> None:
         raise Error("CORRUPT", f"{path}: not a compiled model (no 64-bit ELF file)")
     machine = struct.unpack_from("<H", head, 18)[0]
     if machine != _MACHINES.get(platform.machine(), machine):
-        raise Error("UNSUPPORTED", f"{path}: was compiled for another processor than this machine's")
+        raise Error(
+            "UNSUPPORTED", f"{path}: was compiled for another processor than this machine's"
+        )
     program, section = struct.unpack_from("<QQ", head, 32)
     program_size, programs, section_size, sections = struct.unpack_from("<4H", head, 54)
     end = max(program + program_size * programs, section + section_size * sections)

@@ -13,7 +13,8 @@ For a text of T tokens, D = hidden_size, d = head_dim, x = embedding[tokens] of 
 With `weights="int4"` or `"int8"` every matrix, the embedding and the head too, is quantized as
 `qtale.quantization` defines; with `activations="int8"` the matrices multiply quantized rows (the
 embedding is a lookup and has none). `kv="f16"` rounds keys (after rotation) and values, this step's
-own too, as they are read back from the cache; `"int8"` gives each row and head a scale, absmax / 127.
+own too, as they are read back from the cache; `"int8"` gives each row and head a scale,
+absmax / 127.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 //===- PrimitivesTest.cpp - Hash, half floats, boxes ----------------------===//
 
+#include "../../lib/Runtime/Sha256.h"
 #include "../../lib/Target/Box.h"
 #include "../../lib/Target/Floats.h"
-#include "../../lib/Runtime/Sha256.h"
 
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/StringExtras.h"

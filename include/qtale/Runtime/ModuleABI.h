@@ -33,7 +33,7 @@ typedef struct qtale_context {
   void *const *const *const *kv; /* kv[cache][sequence][slot / 16]: a block */
   int64_t thread;                /* 0 .. threads - 1 */
   int64_t threads;
-  void *team; /* the runtime's own */
+  void *team;          /* the runtime's own */
   const char *message; /* why the entry failed, where it says so */
 } qtale_context;
 
