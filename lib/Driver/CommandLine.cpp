@@ -119,10 +119,12 @@ bool fill(Options &options, CommandLine &line) {
   if (line.levels && line.levels->size() > 1)
     return usage("--cpu takes one level; an artifact holds one so far");
   std::string host = sys::getDefaultTargetTriple();
-  if (!options.target.empty() &&
-      Triple(options.target).getArch() != Triple(host).getArch())
+  Triple target(options.target.empty() ? host : options.target);
+  if (target.getArch() != Triple(host).getArch() ||
+      target.getOS() != Triple(host).getOS())
     return usage("--target=" + options.target +
-                 ": only this machine's architecture can be compiled for (" +
+                 ": only this machine's architecture and system can be "
+                 "compiled for (" +
                  host + ")");
 
   line.printed = getStage(options.emit);

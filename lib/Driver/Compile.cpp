@@ -75,15 +75,13 @@ FailureOr<Stage> readStage(const CommandLine &line, ModuleOp module) {
 /// stage a wish can't change what is done.
 FailureOr<CompileOptions> chooseOptions(const CommandLine &line, Stage stage,
                                         ModuleOp module) {
+  auto emitError = [&] { return fileError(module.getContext(), line.input); };
   CompileOptions options;
-  if (module->hasAttr(attr::options)) {
-    FailureOr<CompileOptions> read = CompileOptions::read(module);
+  if (stage != Stage::Imported || module->hasAttr(attr::options)) {
+    FailureOr<CompileOptions> read = CompileOptions::read(module, emitError);
     if (failed(read))
       return failure();
     options = *read;
-  } else if (stage != Stage::Imported) {
-    return fileError(module.getContext(), line.input)
-           << "its module has no " << attr::options;
   }
 
   bool ok = true;
@@ -91,9 +89,8 @@ FailureOr<CompileOptions> chooseOptions(const CommandLine &line, Stage stage,
     if (!given || *given == value)
       return;
     if (stage != Stage::Imported) {
-      fileError(module.getContext(), line.input)
-          << "is at stage '" << getName(stage) << "'; --" << flag
-          << " can't be changed any more";
+      emitError() << "is at stage '" << getName(stage) << "'; --" << flag
+                  << " can't be changed any more";
       ok = false;
     }
     value = *given;
@@ -108,7 +105,7 @@ FailureOr<CompileOptions> chooseOptions(const CommandLine &line, Stage stage,
   wish(line.activations, options.activations, "activations");
   wish(line.kv, options.kv, "kv");
   wish(line.levels, options.levels, "cpu");
-  if (!ok || failed(options.resolve(module)))
+  if (!ok || failed(options.resolve(module, emitError)))
     return failure();
   options.write(module);
   return options;
@@ -262,6 +259,8 @@ int qtale::compileMain(int argc, char **argv) {
   registerDialects(registry);
   MLIRContext context(registry);
   context.loadAllAvailableDialects();
+  // Users know their nodes by name; whole modules in a message help nobody.
+  context.printOpOnDiagnostic(false);
   DiagnosticPrinter printer(&context);
   std::string toolPath = llvm::sys::fs::getMainExecutable(
       argv[0], reinterpret_cast<void *>(&compileMain));

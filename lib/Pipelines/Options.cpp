@@ -6,6 +6,9 @@
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace mlir;
 using namespace qtale;
@@ -21,7 +24,17 @@ static bool hasFloat32Matrix(ModuleOp module) {
       .wasInterrupted();
 }
 
-LogicalResult CompileOptions::resolve(ModuleOp module) {
+/// A printed stage holds what its author typed.
+static LogicalResult checkValue(StringRef key, StringRef value,
+                                ArrayRef<StringRef> allowed,
+                                CompileOptions::EmitError emitError) {
+  if (llvm::is_contained(allowed, value))
+    return success();
+  return emitError() << "option " << key << " is " << llvm::join(allowed, ", ")
+                     << ", not '" << value << "'";
+}
+
+LogicalResult CompileOptions::resolve(ModuleOp module, EmitError emitError) {
   bool integers = weights == "int8" || weights == "int4";
   if (activations.empty())
     activations = integers ? "int8" : "float";
@@ -33,19 +46,37 @@ LogicalResult CompileOptions::resolve(ModuleOp module) {
   if (levels.empty() || levels == std::vector<std::string>{"native"}) {
     const Level *host = getHostLevel();
     if (!host)
-      return module.emitError("this machine's CPU is below every level that "
-                              "code is made for; name one with --cpu");
+      return emitError() << ("this machine's CPU is below every level that "
+                             "code is made for; name one with --cpu");
     levels = {host->name.str()};
   }
-  for (const std::string &name : levels)
-    if (!getLevel(name)) {
-      auto diagnostic = module.emitError("there is no CPU level '")
-                        << name << "'; levels are ";
-      llvm::interleaveComma(getLevels(), diagnostic, [&](const Level &level) {
-        diagnostic << level.name;
-      });
-      return diagnostic;
-    }
+  // Only this machine's architecture is compiled for.
+  llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
+  for (const std::string &name : levels) {
+    const Level *level = getLevel(name);
+    if (level && triple.getArchName() == level->architecture)
+      continue;
+    auto diagnostic = emitError();
+    if (level)
+      diagnostic << "CPU level '" << name << "' is of " << level->architecture
+                 << ", but code is made for " << triple.getArchName();
+    else
+      diagnostic << "there is no CPU level '" << name << "'";
+    diagnostic << "; levels are ";
+    llvm::interleaveComma(getLevels(), diagnostic, [&](const Level &level) {
+      diagnostic << level.name;
+    });
+    return diagnostic;
+  }
+  if (failed(checkValue("weights", weights,
+                        {"keep", "f32", "f16", "bf16", "int8", "int4"},
+                        emitError)) ||
+      failed(checkValue("activations", activations, {"int8", "float"},
+                        emitError)) ||
+      failed(checkValue("kv", kv, {"f32", "f16", "int8"}, emitError)) ||
+      failed(checkValue("group", std::to_string(group), {"32", "64", "128"},
+                        emitError)))
+    return failure();
   return success();
 }
 
@@ -66,24 +97,52 @@ void CompileOptions::write(ModuleOp module) const {
       }));
 }
 
-FailureOr<CompileOptions> CompileOptions::read(ModuleOp module) {
+FailureOr<CompileOptions> CompileOptions::read(ModuleOp module,
+                                               EmitError emitError) {
   CompileOptions options;
   auto dictionary = module->getAttrOfType<DictionaryAttr>(attr::options);
   if (!dictionary)
-    return module.emitError("has no attribute ") << attr::options;
-  auto text = [&](StringRef key, std::string &value) {
-    if (auto attribute = dictionary.getAs<StringAttr>(key))
-      value = attribute.str();
+    return emitError() << "its module has no " << attr::options;
+  bool ok = true;
+  // Calls `set` with the attribute of that name, which must have its type.
+  auto read = [&](StringRef key, auto set) {
+    Attribute attribute = dictionary.get(key);
+    if (!attribute || set(attribute) || !ok)
+      return;
+    emitError() << "option " << key << " in " << attr::options
+                << " can't be read: " << attribute;
+    ok = false;
   };
-  text("weights", options.weights);
-  text("activations", options.activations);
-  text("kv", options.kv);
-  if (auto group = dictionary.getAs<IntegerAttr>("group"))
-    options.group = group.getInt();
-  if (auto asymmetric = dictionary.getAs<BoolAttr>("asymmetric"))
-    options.asymmetric = asymmetric.getValue();
-  if (auto levels = dictionary.getAs<ArrayAttr>("levels"))
-    for (auto level : levels.getAsRange<StringAttr>())
-      options.levels.push_back(level.str());
+  auto text = [](std::string &value) {
+    return [&](Attribute attribute) {
+      auto string = dyn_cast<StringAttr>(attribute);
+      value = string ? string.str() : value;
+      return bool(string);
+    };
+  };
+  read("weights", text(options.weights));
+  read("activations", text(options.activations));
+  read("kv", text(options.kv));
+  read("group", [&](Attribute attribute) {
+    auto number = dyn_cast<IntegerAttr>(attribute);
+    if (!number || number.getValue().getSignificantBits() > 64)
+      return false;
+    options.group = number.getValue().getSExtValue();
+    return true;
+  });
+  read("asymmetric", [&](Attribute attribute) {
+    auto flag = dyn_cast<BoolAttr>(attribute);
+    options.asymmetric = flag && flag.getValue();
+    return bool(flag);
+  });
+  read("levels", [&](Attribute attribute) {
+    auto levels = dyn_cast<ArrayAttr>(attribute);
+    for (Attribute level : levels ? levels.getValue() : ArrayRef<Attribute>())
+      if (auto name = dyn_cast<StringAttr>(level))
+        options.levels.push_back(name.str());
+    return levels && levels.size() == options.levels.size();
+  });
+  if (!ok)
+    return failure();
   return options;
 }

@@ -4,6 +4,7 @@
 #define QTALE_PIPELINES_OPTIONS_H
 
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
 #include <string>
 
 namespace qtale {
@@ -12,6 +13,8 @@ namespace qtale {
 /// module attribute `qtale.options`, so that a printed stage compiles on to the
 /// same bytes.
 struct CompileOptions {
+  using EmitError = llvm::function_ref<mlir::InFlightDiagnostic()>;
+
   std::string weights = "keep"; // keep, f32, f16, bf16, int8, int4
   int64_t group = 32;           // inputs that share a scale
   bool asymmetric = false;
@@ -21,10 +24,11 @@ struct CompileOptions {
 
   /// Fills what is empty, looking at the model where it decides. Fails, with a
   /// diagnostic, on a value that does not exist.
-  mlir::LogicalResult resolve(mlir::ModuleOp module);
+  mlir::LogicalResult resolve(mlir::ModuleOp module, EmitError emitError);
 
   void write(mlir::ModuleOp module) const;
-  static mlir::FailureOr<CompileOptions> read(mlir::ModuleOp module);
+  static mlir::FailureOr<CompileOptions> read(mlir::ModuleOp module,
+                                              EmitError emitError);
 };
 
 } // namespace qtale
