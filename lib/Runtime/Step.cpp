@@ -155,6 +155,11 @@ static qtale_memref vectorMemref(std::vector<int32_t> &values) {
   return memref;
 }
 
+/// Bytes of weights, times rows, from which a pass is shared among threads. A
+/// pass has some ten loops a layer, each with a barrier; below this they cost
+/// more than the work that is divided. A host's pool is asked every time.
+static constexpr uint64_t worthWaking = 8 << 20;
+
 /// Executes the rows gathered so far.
 int32_t Step::runPass() {
   qtale_session &first = *items[0].session;
@@ -173,7 +178,14 @@ int32_t Step::runPass() {
   context.arena_bytes = first.arena.bytes();
   context.weights = first.model.weights.data();
   context.kv = tablesOfCache.data();
-  if (int32_t code = first.team.execute(first.model.level->step, context, args))
+  // Every row reads all weights: what a pass takes grows with both.
+  const qtale_module &module = *first.model.module;
+  bool small =
+      first.ownPool && module.weights_bytes * pass.tokens.size() < worthWaking;
+  int32_t code =
+      small ? first.team.executeAlone(first.model.level->step, context, args)
+            : first.team.execute(first.model.level->step, context, args);
+  if (code)
     return fail(error, code,
                 "the compiled code failed with code %d at a pass of %zu rows; "
                 "the sessions are as before",

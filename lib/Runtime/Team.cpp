@@ -18,22 +18,34 @@ using namespace qtale::rt;
 Team::Team(const qtale_pool &pool, bool spins)
     : pool(pool), spins(spins), contexts(pool.threads) {}
 
-int32_t Team::execute(qtale_entry entry, const qtale_context &context,
-                      void *const *args) {
+void Team::prepare(qtale_entry entry, const qtale_context &context,
+                   void *const *args, int64_t threads) {
   this->entry = entry;
   this->args = args;
+  active = threads;
   chunk.store(0, std::memory_order_relaxed);
-  int64_t thread = 0;
-  for (qtale_context &own : contexts) {
+  for (int64_t thread = 0; thread < threads; ++thread) {
+    qtale_context &own = contexts[thread];
     own = context;
-    own.thread = thread++;
-    own.threads = pool.threads;
+    own.thread = thread;
+    own.threads = threads;
     own.team = this;
   }
+}
+
+int32_t Team::execute(qtale_entry entry, const qtale_context &context,
+                      void *const *args) {
   if (pool.threads == 1)
-    enter(this, 0);
-  else
-    pool.run(pool.state, enter, this);
+    return executeAlone(entry, context, args);
+  prepare(entry, context, args, pool.threads);
+  pool.run(pool.state, enter, this);
+  return code;
+}
+
+int32_t Team::executeAlone(qtale_entry entry, const qtale_context &context,
+                           void *const *args) {
+  prepare(entry, context, args, 1);
+  enter(this, 0);
   return code;
 }
 
@@ -46,11 +58,11 @@ void Team::enter(void *argument, int64_t thread) {
 
 void Team::barrier() {
   uint32_t seen = gate.count();
-  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < pool.threads)
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < active)
     return gate.pass(seen, spins);
   arrived.store(0, std::memory_order_relaxed);
   chunk.store(0, std::memory_order_relaxed);
-  if (pool.threads > 1)
+  if (active > 1)
     gate.open();
 }
 

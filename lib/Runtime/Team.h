@@ -21,6 +21,11 @@ public:
   int32_t execute(qtale_entry entry, const qtale_context &context,
                   void *const *args);
 
+  /// The same on the calling thread alone, with the same results: for work that
+  /// is done before the others would be awake.
+  int32_t executeAlone(qtale_entry entry, const qtale_context &context,
+                       void *const *args);
+
   /// Why the last entry failed, where it said so; else null.
   const char *message() const { return contexts[0].message; }
 
@@ -28,6 +33,8 @@ public:
   void barrier();
 
 private:
+  void prepare(qtale_entry entry, const qtale_context &context,
+               void *const *args, int64_t threads);
   static void enter(void *team, int64_t thread);
 
   const qtale_pool pool;
@@ -35,6 +42,7 @@ private:
   qtale_entry entry = nullptr;
   void *const *args = nullptr;
   std::vector<qtale_context> contexts;
+  int64_t active = 0;      // threads of this call
   int32_t code = QTALE_OK; // of thread 0
 
   // Written by all threads, each on a cache line of its own.

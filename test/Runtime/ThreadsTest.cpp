@@ -60,6 +60,19 @@ TEST(Team, EveryChunkOnceOnAnyNumberOfThreads) {
   }
 }
 
+TEST(Team, OneThreadOfAPoolWakesNoOther) {
+  qtale_pool pool = {nullptr, 4, [](void *, void (*)(void *, int64_t), void *) {
+                       FAIL() << "the pool was asked";
+                     }};
+  Board board;
+  void *args[] = {&board};
+  Team team(pool, /*spins=*/true);
+  EXPECT_EQ(team.executeAlone(takeChunks, qtale_context(), args), QTALE_LIMIT);
+  for (std::atomic<int> &count : board.taken)
+    ASSERT_EQ(count, 1);
+  EXPECT_EQ(board.torn, 0);
+}
+
 TEST(Team, RunsOnTheHostsPool) {
   qtale_pool pool = {nullptr, 4,
                      [](void *, void (*task)(void *, int64_t), void *argument) {
