@@ -23,6 +23,10 @@ public:
                         qtale_error *error);
   ~Pool();
 
+  /// Whether nobody asked for a number of threads: then small work may do with
+  /// one. A number that was asked for is used.
+  bool isDefault() const { return byDefault; }
+
 private:
   struct Worker {
     Pool *pool;
@@ -35,6 +39,7 @@ private:
   void runTask(void (*task)(void *, int64_t), void *argument);
 
   std::vector<Worker> workers; // threads 1 .. threads - 1
+  bool byDefault = false;
   bool spins = false;
   bool stopping = false;
   std::mutex running;

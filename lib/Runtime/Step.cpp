@@ -157,7 +157,8 @@ static qtale_memref vectorMemref(std::vector<int32_t> &values) {
 
 /// Bytes of weights, times rows, from which a pass is shared among threads. A
 /// pass has some ten loops a layer, each with a barrier; below this they cost
-/// more than the work that is divided. A host's pool is asked every time.
+/// more than the work that is divided. Threads that were asked for, by number or
+/// as a pool, are used every time.
 static constexpr uint64_t worthWaking = 8 << 20;
 
 /// Executes the rows gathered so far.
@@ -180,8 +181,8 @@ int32_t Step::runPass() {
   context.kv = tablesOfCache.data();
   // Every row reads all weights: what a pass takes grows with both.
   const qtale_module &module = *first.model.module;
-  bool small =
-      first.ownPool && module.weights_bytes * pass.tokens.size() < worthWaking;
+  bool small = first.ownPool && first.ownPool->isDefault() &&
+               module.weights_bytes * pass.tokens.size() < worthWaking;
   int32_t code =
       small ? first.team.executeAlone(first.model.level->step, context, args)
             : first.team.execute(first.model.level->step, context, args);

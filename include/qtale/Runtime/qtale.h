@@ -104,7 +104,7 @@ typedef struct qtale_step {
 /// Zero means the default, here and in later additions.
 typedef struct qtale_session_options {
   const qtale_pool *pool; /* null: one of `threads` threads of its own */
-  int64_t threads;        /* default: the cores it may use */
+  int64_t threads;        /* default: the cores; one for small steps */
   int64_t max_rows; /* rows of one pass; longer steps run in chunks; 512 */
 } qtale_session_options;
 

@@ -176,7 +176,9 @@ static const Option kOptions[] = {
        o.json = true;
        return nullptr;
      }},
-    {"--threads", "N", "threads to use (the machine's cores)", Value::Required,
+    {"--threads", "N",
+     "threads to use (the cores; one, if the model is very small)",
+     Value::Required,
      [](Options &o, const std::string &v) -> const char * {
        return parseWhole(v, 1, 1 << 16, o.threads) ? nullptr
                                                    : "a number from 1";
