@@ -27,7 +27,7 @@ void QTaleDialect::initialize() {
 }
 
 //===----------------------------------------------------------------------===//
-// KVCacheType: !qtale.kv_cache<4x8xf32>
+// KVCacheType: !qtale.kv_cache<4x8xf32>, !qtale.kv_cache<4x8xf32, ragged>
 //===----------------------------------------------------------------------===//
 
 Type KVCacheType::parse(AsmParser &parser) {
@@ -36,24 +36,27 @@ Type KVCacheType::parse(AsmParser &parser) {
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseLess() ||
       parser.parseDimensionList(dims, /*allowDynamic=*/false) ||
-      parser.parseType(element) || parser.parseGreater())
+      parser.parseType(element))
+    return {};
+  bool ragged = succeeded(parser.parseOptionalComma());
+  if ((ragged && parser.parseKeyword("ragged")) || parser.parseGreater())
     return {};
   if (dims.size() != 2) {
     parser.emitError(loc, "expected heads x head_dim x element type");
     return {};
   }
   return parser.getChecked<KVCacheType>(loc, parser.getContext(), dims[0],
-                                        dims[1], element);
+                                        dims[1], element, ragged);
 }
 
 void KVCacheType::print(AsmPrinter &printer) const {
   printer << "<" << getHeads() << "x" << getHeadDim() << "x" << getElementType()
-          << ">";
+          << (getRagged() ? ", ragged>" : ">");
 }
 
 LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
                                   int64_t heads, int64_t headDim,
-                                  Type elementType) {
+                                  Type elementType, bool) {
   if (heads < 1 || headDim < 1)
     return emitError() << "kv_cache needs heads and head_dim of at least 1, "
                           "but has "
@@ -63,6 +66,10 @@ LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "kv_cache holds f32, f16 or i8, but has "
                        << elementType;
   return success();
+}
+
+KVCacheType KVCacheType::withElementType(Type elementType) const {
+  return get(getContext(), getHeads(), getHeadDim(), elementType, getRagged());
 }
 
 int64_t KVCacheType::getBlockBytes() const {

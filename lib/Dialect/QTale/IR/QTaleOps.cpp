@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "qtale/Dialect/QTale/IR/QTale.h"
+#include "RowTypes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
@@ -16,29 +16,9 @@
 using namespace mlir;
 using namespace qtale;
 
+#include "qtale/Dialect/QTale/IR/QTaleEnums.cpp.inc"
 #define GET_OP_CLASSES
 #include "qtale/Dialect/QTale/IR/QTaleOps.cpp.inc"
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-
-/// Equal, as far as both are known.
-static bool agree(int64_t a, int64_t b) {
-  return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b);
-}
-
-static bool sameRows(std::initializer_list<Value> values) {
-  int64_t rows = ShapedType::kDynamic;
-  for (Value value : values) {
-    int64_t size = typeOf(value).getDimSize(0);
-    if (!agree(rows, size))
-      return false;
-    if (!ShapedType::isDynamic(size))
-      rows = size;
-  }
-  return true;
-}
 
 //===----------------------------------------------------------------------===//
 // Weights
@@ -212,16 +192,6 @@ LogicalResult AttentionOp::verify() {
                                  << heads << " heads over " << cache;
   if (!sameRows({getQuery(), getSequences(), getSlots()})) // C2
     return emitOpError("rows, sequences and slots differ in number");
-  return success();
-}
-
-LogicalResult GatherRowsOp::verify() {
-  RankedTensorType input = typeOf(getInput()), result = getType();
-  if (input.getDimSize(1) != result.getDimSize(1) ||
-      input.getElementType() != result.getElementType() ||
-      !sameRows({getRows(), getResult()})) // C1
-    return emitOpError("result ") << result << " does not fit input " << input
-                                  << " and rows " << getRows().getType();
   return success();
 }
 

@@ -111,8 +111,7 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
       return;
     for (BlockArgument argument : func.getArguments())
       if (auto type = dyn_cast<KVCacheType>(argument.getType()))
-        argument.setType(KVCacheType::get(func.getContext(), type.getHeads(),
-                                          type.getHeadDim(), element));
+        argument.setType(type.withElementType(element));
     func.setFunctionType(FunctionType::get(func.getContext(),
                                            func.getBody().getArgumentTypes(),
                                            func.getResultTypes()));

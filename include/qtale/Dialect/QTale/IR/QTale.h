@@ -10,11 +10,13 @@
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "qtale/Dialect/QTale/IR/QTaleAttrInterfaces.h.inc"
 #include "qtale/Dialect/QTale/IR/QTaleDialect.h.inc"
+#include "qtale/Dialect/QTale/IR/QTaleEnums.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "qtale/Dialect/QTale/IR/QTaleAttributes.h.inc"
@@ -25,6 +27,11 @@ namespace qtale {
 /// What `kv_append` writes and `attention` reads.
 struct CacheResource : public mlir::SideEffects::Resource::Base<CacheResource> {
   llvm::StringRef getName() final { return "qtale KV cache"; }
+};
+/// What `record` writes, for whoever asks which layers ran.
+struct RecordResource
+    : public mlir::SideEffects::Resource::Base<RecordResource> {
+  llvm::StringRef getName() final { return "qtale routing record"; }
 };
 } // namespace qtale
 
@@ -51,6 +58,11 @@ inline constexpr llvm::StringLiteral inputs = "qtale.inputs";
 inline constexpr llvm::StringLiteral outputs = "qtale.outputs";
 inline constexpr llvm::StringLiteral caches = "qtale.caches";
 inline constexpr llvm::StringLiteral vocab = "qtale.vocab";
+/// Module, where layers are routed: a dictionary of layers, units (per layer),
+/// always (positions below it always run; i64), threshold (the default, f32),
+/// routed (array<i8>, 1 for each of layers * units that has a router), router,
+/// policy (strings).
+inline constexpr llvm::StringLiteral routing = "qtale.routing";
 /// cf.assert: the qtale_code that the entry returns (i32).
 inline constexpr llvm::StringLiteral code = "qtale.code";
 /// Argument and result of an entry: the model's name for it, and its dtype as

@@ -22,8 +22,20 @@ def QTale_KVCacheType : QTale_Type<"KVCache", "kv_cache"> {
 
     With i8 a float32 scale for each slot and head follows: `[head][16]` for
     keys, then for values; `x = q * scale`, `scale = absmax / 127`.
+
+    In a cache a slot is a position; in a `ragged` one
+    (`!qtale.kv_cache<4x8xf32, ragged>`) it is a number in order of appearance,
+    which `kv_reserve` gives: tokens that skip the layer have none.
   }];
-  let parameters = (ins "int64_t":$heads, "int64_t":$headDim, "::mlir::Type":$elementType);
+  let parameters = (ins "int64_t":$heads, "int64_t":$headDim, "::mlir::Type":$elementType,
+                        "bool":$ragged);
+  let skipDefaultBuilders = 1;
+  let builders = [
+    TypeBuilder<(ins "int64_t":$heads, "int64_t":$headDim, "::mlir::Type":$elementType,
+                     CArg<"bool", "false">:$ragged), [{
+      return $_get($_ctxt, heads, headDim, elementType, ragged);
+    }]>
+  ];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -31,6 +43,8 @@ def QTale_KVCacheType : QTale_Type<"KVCache", "kv_cache"> {
     static constexpr int64_t blockSlots = 16;
     /// Bytes of a block: keys and values of 16 slots.
     int64_t getBlockBytes() const;
+    /// The same cache with values of another type.
+    KVCacheType withElementType(::mlir::Type elementType) const;
   }];
 }
 
