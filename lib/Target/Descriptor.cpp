@@ -2,6 +2,7 @@
 //
 //   qtale_module_descriptor ─▶ levels ─▶ entries (other objects)
 //                           ─▶ ports, JSON, hash, tokenizer: constants
+//                           ─▶ calibration: empty, filled in the file later
 //
 // The structs of ModuleABI.h, field by field, as LLVM constants.
 //
@@ -20,6 +21,7 @@
 #include "llvm/IR/Module.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
+#include <cstring>
 
 using namespace mlir;
 using namespace qtale;
@@ -29,7 +31,9 @@ using llvm::StringRef;
 // The fields that are written below, and no others.
 static_assert(sizeof(qtale_level) == 5 * 8);
 static_assert(sizeof(qtale_port) == 3 * 8);
-static_assert(sizeof(qtale_module) == 20 * 8);
+static_assert(sizeof(qtale_module) == 27 * 8);
+static_assert(sizeof(qtale_calibration) ==
+              32 + 4 * 4 + 4 * QTALE_CALIBRATION_ENTRIES);
 
 namespace {
 
@@ -77,6 +81,14 @@ public:
         llvm::ConstantArray::get(
             llvm::ArrayType::get(values[0]->getType(), values.size()), values),
         8);
+  }
+  /// Bytes that may be other ones in the file that is run.
+  Constant *writable(llvm::ArrayRef<uint8_t> bytes, uint64_t align) {
+    auto *variable = llvm::cast<llvm::GlobalVariable>(array(bytes));
+    variable->setConstant(false);
+    variable->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
+    variable->setAlignment(llvm::Align(align));
+    return variable;
   }
   void define(StringRef name, Constant *value) {
     auto *variable = new llvm::GlobalVariable(
@@ -180,7 +192,8 @@ static LogicalResult readEos(ModuleOp module, SmallVectorImpl<int64_t> &eos) {
 }
 
 static LogicalResult readCaches(ModuleOp module, bool required,
-                                SmallVectorImpl<uint64_t> &blockBytes) {
+                                SmallVectorImpl<uint64_t> &blockBytes,
+                                SmallVectorImpl<uint8_t> &ragged) {
   auto caches = module->getAttrOfType<ArrayAttr>("qtale.caches");
   if (required && !caches)
     return emitError(module.getLoc(),
@@ -193,6 +206,7 @@ static LogicalResult readCaches(ModuleOp module, bool required,
                        "qtale.caches must be types of caches, but has ")
              << entry;
     blockBytes.push_back(cache.getBlockBytes());
+    ragged.push_back(0);
   }
   return success();
 }
@@ -223,7 +237,8 @@ qtale::readDescription(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
   });
   if (failed(readPorts(module, "qtale.inputs", read.inputs)) ||
       failed(readPorts(module, "qtale.outputs", read.outputs)) ||
-      failed(readCaches(module, read.hasSession, read.blockBytes)) ||
+      failed(
+          readCaches(module, read.hasSession, read.blockBytes, read.ragged)) ||
       failed(readInteger(module, "qtale.vocab", read.vocab, read.hasSession)) ||
       failed(readInteger(module, "qtale.context", read.context,
                          read.hasSession)) ||
@@ -231,6 +246,10 @@ qtale::readDescription(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
       failed(readEos(module, read.eos)) ||
       failed(readTokenizer(module, sourceFolder, read.tokenizer)))
     return failure();
+  FailureOr<std::optional<Routing>> routing = readRouting(module);
+  if (failed(routing))
+    return failure();
+  read.routing = std::move(*routing);
   return read;
 }
 
@@ -263,6 +282,38 @@ static Constant *buildLevels(Constants &build,
   return build.records(records);
 }
 
+/// A table without entries: qtale_calibration, and room for the thresholds.
+static Constant *buildCalibration(Constants &build, uint32_t units) {
+  qtale_calibration table = {};
+  llvm::StringRef magic = "qtale routing calibration table";
+  static_assert(sizeof(table.magic) == 32);
+  llvm::copy(magic, table.magic);
+  table.capacity = QTALE_CALIBRATION_ENTRIES;
+  table.units = units;
+  SmallVector<uint8_t> bytes(sizeof(table) +
+                             sizeof(float) * table.capacity * units);
+  memcpy(bytes.data(), &table, sizeof(table));
+  return build.writable(bytes, alignof(qtale_calibration));
+}
+
+/// The last fields of qtale_module.
+static SmallVector<Constant *> buildRouting(Constants &build,
+                                            const Description &description) {
+  SmallVector<Constant *> fields = {build.array<uint8_t>(description.ragged)};
+  if (!description.routing) {
+    fields.append({build.i64(0), build.i64(0), build.null(), build.i64(0),
+                   build.null(), build.null()});
+    return fields;
+  }
+  const Routing &routing = *description.routing;
+  SmallVector<float> thresholds(routing.routed.size(), routing.threshold);
+  fields.append({build.i64(routing.layers), build.i64(routing.units),
+                 build.array<uint8_t>(routing.routed),
+                 build.i64(routing.always), build.array<float>(thresholds),
+                 buildCalibration(build, routing.routed.size())});
+  return fields;
+}
+
 llvm::Expected<llvm::SmallVector<char, 0>>
 qtale::emitDescriptor(ModuleOp module, const Description &description,
                       llvm::ArrayRef<LevelObject> levels,
@@ -277,29 +328,29 @@ qtale::emitDescriptor(ModuleOp module, const Description &description,
   Constants build(object);
   SmallVector<uint64_t> eos(description.eos.begin(), description.eos.end());
   llvm::ArrayRef<uint8_t> tokenizer = description.tokenizer;
-  build.define(
-      "qtale_module_descriptor",
-      build.record({
-          build.i64(levels.size()),
-          buildLevels(build, levels),
-          build.i64(description.inputs.size()),
-          buildPorts(build, description.inputs),
-          build.i64(description.outputs.size()),
-          buildPorts(build, description.outputs),
-          build.text(buildInfo(module, weights, description.hasSession)),
-          build.text(weights.fileName),
-          build.i64(weights.bytes),
-          build.i64(weights.headerBytes),
-          build.array<uint8_t>(weights.headerHash),
-          build.array(tokenizer),
-          build.i64(tokenizer.size()),
-          build.i64(description.blockBytes.size()),
-          build.array<uint64_t>(description.blockBytes),
-          build.i64(description.vocab),
-          build.i64(description.context),
-          build.i64(description.bos),
-          build.i64(eos.size()),
-          build.array<uint64_t>(eos),
-      }));
+  SmallVector<Constant *> fields = {
+      build.i64(levels.size()),
+      buildLevels(build, levels),
+      build.i64(description.inputs.size()),
+      buildPorts(build, description.inputs),
+      build.i64(description.outputs.size()),
+      buildPorts(build, description.outputs),
+      build.text(buildInfo(module, description, weights)),
+      build.text(weights.fileName),
+      build.i64(weights.bytes),
+      build.i64(weights.headerBytes),
+      build.array<uint8_t>(weights.headerHash),
+      build.array(tokenizer),
+      build.i64(tokenizer.size()),
+      build.i64(description.blockBytes.size()),
+      build.array<uint64_t>(description.blockBytes),
+      build.i64(description.vocab),
+      build.i64(description.context),
+      build.i64(description.bos),
+      build.i64(eos.size()),
+      build.array<uint64_t>(eos),
+  };
+  fields.append(buildRouting(build, description));
+  build.define("qtale_module_descriptor", build.record(fields));
   return emitObject(object, **machine);
 }

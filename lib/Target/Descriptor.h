@@ -5,13 +5,31 @@
 
 #include "Object.h"
 #include "qtale/Target/WeightsFile.h"
+#include <optional>
 
 namespace qtale {
+
+/// The attribute qtale.routing (Routing.cpp).
+struct Routing {
+  int64_t layers = 0, units = 0; // units of a layer
+  int64_t always = 0;            // positions below it always run
+  double threshold = 0;
+  llvm::SmallVector<uint8_t> routed; // [layers * units]
+  std::string router, policy;
+
+  /// `layers` where there is none.
+  int64_t getFirstRoutedLayer() const;
+};
+
+/// Nothing where the model is not routed.
+mlir::FailureOr<std::optional<Routing>> readRouting(mlir::ModuleOp module);
 
 /// The module's attributes, checked, and its tokenizer.
 struct Description {
   llvm::SmallVector<mlir::DictionaryAttr> inputs, outputs;
   llvm::SmallVector<uint64_t> blockBytes; // of each cache
+  llvm::SmallVector<uint8_t> ragged;      // each cache: slots by count?
+  std::optional<Routing> routing;
   llvm::SmallVector<int64_t> eos;
   int64_t vocab = 0, context = 0, bos = -1;
   bool hasSession = false;
@@ -30,8 +48,8 @@ emitDescriptor(mlir::ModuleOp module, const Description &description,
                const WeightsFileInfo &weights);
 
 /// The JSON of --info, but for "levels".
-std::string buildInfo(mlir::ModuleOp module, const WeightsFileInfo &weights,
-                      bool hasSession);
+std::string buildInfo(mlir::ModuleOp module, const Description &description,
+                      const WeightsFileInfo &weights);
 
 } // namespace qtale
 

@@ -42,7 +42,17 @@ static void writeSchemes(llvm::json::OStream &json, ModuleOp module) {
   });
 }
 
-static void writeSession(llvm::json::OStream &json, ModuleOp module) {
+static void writeRouting(llvm::json::OStream &json, const Routing &routing) {
+  json.attribute("kv_policy", routing.policy);
+  json.attribute("router", routing.router);
+  json.attribute("units", routing.units);
+  json.attribute("first_routed_layer", routing.getFirstRoutedLayer());
+  json.attribute("always_execute_tokens", routing.always);
+  json.attribute("threshold", routing.threshold);
+}
+
+static void writeSession(llvm::json::OStream &json, ModuleOp module,
+                         const std::optional<Routing> &routing) {
   auto caches = module->getAttrOfType<ArrayAttr>("qtale.caches");
   auto integer = [&](llvm::StringRef name) {
     return module->getAttrOfType<IntegerAttr>(name).getInt();
@@ -56,18 +66,21 @@ static void writeSession(llvm::json::OStream &json, ModuleOp module) {
       llvm::raw_string_ostream(kv) << type.getElementType();
   }
   json.attributeObject("session", [&] {
-    json.attribute("layers", int64_t(caches.size()));
+    json.attribute("layers",
+                   routing ? routing->layers : int64_t(caches.size()));
     json.attribute("vocab", integer("qtale.vocab"));
     json.attribute("context", integer("qtale.context"));
     json.attribute("kv", kv);
+    if (routing)
+      return writeRouting(json, *routing);
     json.attribute("kv_policy", nullptr);
     json.attribute("router", nullptr);
     json.attribute("first_routed_layer", nullptr);
   });
 }
 
-std::string qtale::buildInfo(ModuleOp module, const WeightsFileInfo &weights,
-                             bool hasSession) {
+std::string qtale::buildInfo(ModuleOp module, const Description &description,
+                             const WeightsFileInfo &weights) {
   std::string text;
   llvm::raw_string_ostream stream(text);
   llvm::json::OStream json(stream);
@@ -81,8 +94,8 @@ std::string qtale::buildInfo(ModuleOp module, const WeightsFileInfo &weights,
       json.attribute("bytes", int64_t(weights.bytes));
     });
     writeSchemes(json, module);
-    if (hasSession)
-      writeSession(json, module);
+    if (description.hasSession)
+      writeSession(json, module, description.routing);
     else
       json.attribute("session", nullptr);
   });

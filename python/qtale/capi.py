@@ -31,7 +31,7 @@ import numpy as np
 
 from qtale.errors import Error
 
-API_VERSION = 1
+API_VERSION = 2
 MAX_RANK = 8
 
 OK = 0
@@ -104,7 +104,12 @@ class Step(ctypes.Structure):
 
 
 class SessionOptions(ctypes.Structure):
-    _fields_ = [("pool", c_void_p), ("threads", c_int64), ("max_rows", c_int64)]
+    _fields_ = [
+        ("pool", c_void_p),
+        ("threads", c_int64),
+        ("max_rows", c_int64),
+        ("record", c_int32),
+    ]
 
 
 class ModelOptions(ctypes.Structure):

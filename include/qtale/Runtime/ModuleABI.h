@@ -3,7 +3,7 @@
 //   compiled code  --- qtale_module_descriptor --->  runtime
 //        ^                                              |
 //        |<--- entry(context of this thread, args) -----|      every thread of
-//        |---- next_chunk / barrier -------------------->|     the team enters
+//        |---- next_chunk / barrier / kv_reserve ------->|     the team enters
 //
 // Both sides lie in one artifact and are linked together, so this header is
 // internal and has no compatibility rules; the public interface is qtale.h.
@@ -24,6 +24,9 @@ extern "C" {
 /// Tokens in a block of a KV cache.
 #define QTALE_KV_BLOCK 16
 
+/// Entries of a calibration table.
+#define QTALE_CALIBRATION_ENTRIES 16
+
 /// What a thread knows while it executes an entry. Each thread of the team has
 /// its own; all fields but `thread` are equal.
 typedef struct qtale_context {
@@ -35,6 +38,11 @@ typedef struct qtale_context {
   int64_t threads;
   void *team;          /* the runtime's own */
   const char *message; /* why the entry failed, where it says so */
+  /* What ran in this pass, written by compiled code for routed units; null in
+     models without routing. Both are [layers * units, rows]. */
+  uint8_t *kept; /* 0 or 1 */
+  float *probability;
+  int64_t rows;
 } qtale_context;
 
 /// A ranked memref as MLIR lays it out: `sizes` holds rank sizes, then rank
@@ -54,6 +62,15 @@ typedef struct qtale_memref {
 /// `step` takes tokens, sequences, positions (int32 [rows] each), the rows
 /// whose logits are wanted (int32 [logit rows]), and returns logits
 /// (float [logit rows, vocab]).
+///
+/// In a routed model thresholds (float [sequences, layers * units]) and budgets
+/// (int32 [rows]: how many routed units may still run for this row, counted
+/// down by compiled code; INT32_MAX: no limit) stand between rows and logits. A
+/// unit runs for a row where
+///
+///     position < always_execute or (p >= threshold and budget > 0)
+///
+/// and takes one of the budget where the position is not below always_execute.
 typedef int32_t (*qtale_entry)(qtale_context *context, void *const *args);
 
 /// Arena bytes that a step of so many rows needs.
@@ -76,7 +93,23 @@ typedef struct qtale_port {
   const int64_t *dims; /* -1: dynamic */
 } qtale_port;
 
+/// Thresholds by the ratio that they lead to. It lies in the artifact's writable
+/// data, where `qtale calibrate` finds it in the file by the magic followed by
+/// the capacity, and fills it in place. Behind it stand
+/// float thresholds[capacity][units].
+typedef struct qtale_calibration {
+  char magic[32];    /* "qtale routing calibration table" and its NUL */
+  uint32_t capacity; /* QTALE_CALIBRATION_ENTRIES */
+  uint32_t count;    /* entries filled; 0: the model is not calibrated */
+  uint32_t units;    /* layers * units: thresholds of an entry */
+  uint32_t reserved; /* 0 */
+  float ratios[QTALE_CALIBRATION_ENTRIES]; /* ascending */
+} qtale_calibration;
+
 /// One per model, written by the compiler.
+///
+/// A *unit* is what a router decides about: a layer's block, or its attention
+/// and its FFN. Units are numbered layer * units + unit, over all layers.
 typedef struct qtale_module {
   uint64_t num_levels;
   const qtale_level *levels; /* the best first */
@@ -99,6 +132,15 @@ typedef struct qtale_module {
   int64_t bos;     /* -1: none */
   uint64_t num_eos;
   const int64_t *eos;
+  /* routing */
+  const uint8_t *kv_ragged; /* per cache, 1: its slots are counted by rows that
+                               ran, and made by kv_reserve; 0: by positions */
+  int64_t layers;
+  int64_t units;           /* of a layer, 1 or 2; 0: not routed */
+  const uint8_t *routed;   /* [layers * units], 1 where there is a router */
+  int64_t always_execute;  /* positions below this always run */
+  const float *thresholds; /* [layers * units], the defaults */
+  const qtale_calibration *calibration; /* null in models without routing */
 } qtale_module;
 
 /// In the artifact, hidden.
@@ -111,6 +153,17 @@ int64_t qtale_rt_next_chunk(qtale_context *context);
 /// Waits for the whole team; the chunk counter starts at 0 again. What any
 /// thread wrote before is seen by all after.
 void qtale_rt_barrier(qtale_context *context);
+
+/// Makes places for the kept rows in a ragged cache. Called by one thread; the
+/// others wait at the barrier after it. For each row in order, slots[row] is the
+/// number of entries that its sequence has in this cache so far, including those
+/// made earlier in this call; where keep[row], one with that position is added.
+/// `context->kv` stays valid and leads to the new blocks. Returns QTALE_OK or
+/// QTALE_OUT_OF_MEMORY.
+int32_t qtale_rt_kv_reserve(qtale_context *context, int64_t cache,
+                            const uint8_t *keep, const int32_t *sequences,
+                            const int32_t *positions, int64_t rows,
+                            int32_t *slots);
 
 #ifdef __cplusplus
 }

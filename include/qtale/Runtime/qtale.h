@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /// Raised when the table below changes in a way that old callers notice.
-#define QTALE_API_VERSION 1
+#define QTALE_API_VERSION 2
 
 typedef enum qtale_code {
   QTALE_OK = 0,
@@ -106,11 +106,25 @@ typedef struct qtale_session_options {
   const qtale_pool *pool; /* null: one of `threads` threads of its own */
   int64_t threads;        /* default: the cores; one for small steps */
   int64_t max_rows; /* rows of one pass; longer steps run in chunks; 512 */
+  int32_t record;   /* 1: keep what ran (session_kept, session_probability) */
 } qtale_session_options;
 
 typedef struct qtale_model_options {
   const char *cpu; /* a level by name; default: $QTALE_CPU, or the best */
 } qtale_model_options;
+
+/// How a routed model is made. A *unit* is what a router decides about: a
+/// layer's block (units = 1), or its attention, then its FFN (units = 2). Units
+/// are numbered layer * units + unit, over all layers.
+typedef struct qtale_routing {
+  int64_t layers;
+  int64_t units;           /* of a layer */
+  const uint8_t *routed;   /* [layers * units], 1 where there is a router */
+  int64_t always_execute;  /* tokens at positions below it run everything */
+  const float *thresholds; /* [layers * units]: a new session's */
+  float lowest_ratio;      /* session_set_ratio takes lowest to highest; */
+  float highest_ratio;     /* both 0: the model is not calibrated */
+} qtale_routing;
 
 typedef struct qtale_api {
   uint32_t version;
@@ -184,6 +198,36 @@ typedef struct qtale_api {
   /// The default pool: threads that spin briefly, then sleep.
   int32_t (*pool_create)(int64_t threads, qtale_pool **, qtale_error *);
   void (*pool_destroy)(qtale_pool *);
+
+  /* Routed models. What is set holds from the next step on, for the tokens read
+     then; forks take it over, reset and truncate leave it. In other models
+     these calls give QTALE_UNSUPPORTED. */
+
+  /// Null: not routed. Lives as long as the model.
+  const qtale_routing *(*model_routing)(const qtale_model *);
+  /// A routed unit runs where its probability reaches the threshold: 0 runs
+  /// everything, above 1 only what must run. `count`: 1 for all units; layers,
+  /// for all units of each; layers * units. Ignored where there is no router.
+  int32_t (*session_set_threshold)(qtale_session *, const float *thresholds,
+                                   int64_t count, qtale_error *);
+  /// The thresholds in use; count must be layers * units.
+  int32_t (*session_threshold)(const qtale_session *, float *thresholds,
+                               int64_t count, qtale_error *);
+  /// Sets the thresholds that make about this share of the routed units run, by
+  /// the model's calibration table (`qtale calibrate`).
+  int32_t (*session_set_ratio)(qtale_session *, double ratio, qtale_error *);
+  /// At most so many routed units run for a token, the first that want to;
+  /// tokens that always run are not limited. -1: no limit.
+  int32_t (*session_set_budget)(qtale_session *, int64_t units, qtale_error *);
+  /// What ran for the tokens at positions first .. first + count - 1: 0 or 1,
+  /// [layers * units, count]; 1 where there is no router. The session must have
+  /// been created with `record`.
+  int32_t (*session_kept)(const qtale_session *, int64_t first, int64_t count,
+                          uint8_t *kept, qtale_error *);
+  /// Likewise the routers' probabilities; 1 where there is no router.
+  int32_t (*session_probability)(const qtale_session *, int64_t first,
+                                 int64_t count, float *probability,
+                                 qtale_error *);
 } qtale_api;
 
 /// Null where this artifact does not speak `version`.
