@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from qtale.exporter.graph import DOMAIN, load_function
+from qtale.exporter.nodes import DOMAIN, load_function
 
 
 @pytest.fixture(scope="module")

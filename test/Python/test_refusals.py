@@ -20,7 +20,6 @@ from qtale.testing import TINY, write_random_checkpoint
 
 CONFIG_REFUSALS = {
     "model_type": ({"model_type": "gemma2"}, "model_type 'gemma2'"),
-    "routed": ({"qtale": {"router": "mlp2"}}, '"qtale" block'),
     "unknown_key": ({"attn_logit_softcapping": 50.0}, "attn_logit_softcapping"),
     "quantized": ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
     "activation": ({"hidden_act": "gelu"}, "hidden_act"),

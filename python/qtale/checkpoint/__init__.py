@@ -7,9 +7,17 @@ from pathlib import Path
 from qtale.checkpoint.huggingface import open_huggingface
 from qtale.checkpoint.llama2c import open_llama2c
 from qtale.checkpoint.model import Checkpoint, LlamaConfig, Rotary, StoredTensor
+from qtale.checkpoint.routing import RoutingConfig
 from qtale.errors import UserError
 
-__all__ = ["Checkpoint", "LlamaConfig", "Rotary", "StoredTensor", "open_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "LlamaConfig",
+    "Rotary",
+    "RoutingConfig",
+    "StoredTensor",
+    "open_checkpoint",
+]
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:

@@ -8,10 +8,11 @@ else        refused: it might change the mathematics
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
+from qtale.checkpoint.keys import Keys
 from qtale.checkpoint.model import LlamaConfig, Rotary
+from qtale.checkpoint.routing import parse_routing
 from qtale.errors import UserError
 
 MODEL_TYPES = ("llama", "mistral", "qwen2")
@@ -33,6 +34,7 @@ _SUPPORTED = {
     "num_hidden_layers",
     "num_key_value_heads",
     "partial_rotary_factor",
+    "qtale",  # routing.py
     "rms_norm_eps",
     "rope_parameters",
     "rope_scaling",
@@ -84,10 +86,6 @@ _SCALING_KEYS = {
 def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -> LlamaConfig:
     """The model that config.json describes; a UserError names a key that is not implemented."""
     kind = raw.get("model_type")
-    if "qtale" in raw:
-        raise UserError(
-            f'{path}: has a "qtale" block: routed models cannot be exported by this version'
-        )
     if kind not in MODEL_TYPES:
         raise UserError(
             f"{path}: model_type {kind!r} is not supported; {', '.join(MODEL_TYPES)} are"
@@ -101,8 +99,9 @@ def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -
     if any(not str(name).endswith("ForCausalLM") for name in raw.get("architectures") or []):
         raise UserError(f"{path}: architectures {raw['architectures']} is no causal language model")
 
-    read = _Reader(raw, path)
+    read = Keys(raw, path)
     heads = read.integer("num_attention_heads")
+    layers = read.integer("num_hidden_layers")
     hidden = read.integer("hidden_size")
     # The families differ in what a missing key means; only Llama's meaning needs no constant.
     kv_heads = read.integer("num_key_value_heads", heads if kind == "llama" else None)
@@ -124,10 +123,11 @@ def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -
             raise UserError(f"{path}: {name} {ids} lies outside the vocabulary of {vocab}")
 
     attention_bias = read.flag("attention_bias")
+    routing = raw.get("qtale")
     return LlamaConfig(
         hidden_size=hidden,
         intermediate_size=read.integer("intermediate_size"),
-        num_layers=read.integer("num_hidden_layers"),
+        num_layers=layers,
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_dim=head_dim,
@@ -142,6 +142,7 @@ def parse_config(raw: dict, path: Path, bos: int | None, eos: tuple[int, ...]) -
         mlp_bias=read.flag("mlp_bias"),
         bos=bos,
         eos=eos,
+        routing=None if routing is None else parse_routing(routing, path, layers),
     )
 
 
@@ -153,47 +154,6 @@ def token_ids(raw: dict, key: str, path: Path) -> tuple[int, ...]:
         if isinstance(item, bool) or not isinstance(item, int) or item < 0:
             raise UserError(f"{path}: {key} must be token ids, but is {value!r}")
     return tuple(ids)
-
-
-class _Reader:
-    """Values of the expected type, or a message that names the key."""
-
-    def __init__(self, raw: dict, path: Path):
-        self.raw = raw
-        self.path = path
-
-    def _value(self, key: str, default):
-        value = self.raw.get(key)
-        value = default if value is None else value
-        if value is None:
-            raise UserError(f"{self.path}: the key {key} is missing")
-        return value
-
-    def integer(self, key: str, default: int | None = None) -> int:
-        value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
-            raise UserError(f"{self.path}: {key} must be a positive integer, but is {value!r}")
-        return value
-
-    def number(self, key: str, default: float | None = None) -> float:
-        value = self._value(key, default)
-        numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not numeric or not 0 < value < math.inf:
-            raise UserError(f"{self.path}: {key} must be a positive number, but is {value!r}")
-        return float(value)
-
-    def flag(self, key: str) -> bool:
-        value = self._value(key, False)
-        if not isinstance(value, bool):
-            raise UserError(f"{self.path}: {key} must be true or false, but is {value!r}")
-        return value
-
-    def only(self, key: str, wanted, default) -> None:
-        value = self._value(key, default)
-        if value != wanted:
-            raise UserError(
-                f"{self.path}: {key} = {value!r} is not implemented, only {wanted!r} is"
-            )
 
 
 def _refuse_windows(raw: dict, path: Path, kind: str, context: int) -> None:
@@ -211,16 +171,16 @@ def _refuse_windows(raw: dict, path: Path, kind: str, context: int) -> None:
         raise UserError(f"{path}: layer_types has {other!r}, which is not implemented")
 
 
-def _rotary(raw: dict, path: Path, read: _Reader) -> Rotary:
+def _rotary(raw: dict, path: Path, read: Keys) -> Rotary:
     """From rope_theta and rope_scaling, or from rope_parameters, which holds both."""
     key = "rope_scaling" if raw.get("rope_scaling") else "rope_parameters"
     scaling = raw.get(key) or {}
     if not isinstance(scaling, dict):
         raise UserError(f"{path}: {key} must be an object, but is {scaling!r}")
     scaling = dict(scaling)
-    theta = _Reader(scaling, path).number("rope_theta", read.number("rope_theta", 10000.0))
+    theta = Keys(scaling, path).number("rope_theta", read.number("rope_theta", 10000.0))
     scaling.pop("rope_theta", None)
-    _Reader(scaling, path).only("partial_rotary_factor", 1, default=1)
+    Keys(scaling, path).only("partial_rotary_factor", 1, default=1)
     scaling.pop("partial_rotary_factor", None)
     legacy = scaling.pop("type", None)
     kind = scaling.pop("rope_type", legacy) or "default"
@@ -233,7 +193,7 @@ def _rotary(raw: dict, path: Path, read: _Reader) -> Rotary:
             raise UserError(f"{path}: {key} has the key {name}, which {kind} does not know")
     if kind == "default":
         return Rotary(theta)
-    values = _Reader(scaling, path)
+    values = Keys(scaling, path)
     numbers = {name: values.number(name) for name in sorted(_SCALING_KEYS[kind])}
     if kind == "llama3" and not numbers["low_freq_factor"] < numbers["high_freq_factor"]:
         raise UserError(f"{path}: {key}: low_freq_factor must be below high_freq_factor")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qtale.checkpoint.routing import RoutingConfig
 from qtale.errors import UserError
 
 #: Bytes of a tensor that are held at once while it is copied.
@@ -119,7 +120,7 @@ class Rotary:
 
 @dataclass(frozen=True)
 class LlamaConfig:
-    """The mathematics of a dense model of the Llama family."""
+    """The mathematics of a model of the Llama family."""
 
     hidden_size: int
     intermediate_size: int
@@ -137,6 +138,8 @@ class LlamaConfig:
     mlp_bias: bool = False
     bos: int | None = None
     eos: tuple[int, ...] = ()
+    #: None: every token goes through every layer.
+    routing: RoutingConfig | None = None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor that such a model has."""
@@ -159,6 +162,8 @@ class LlamaConfig:
                 shapes[p + name + ".weight"] = (out, inner)
                 if bias:
                     shapes[p + name + ".bias"] = (out,)
+            if self.routing:
+                shapes |= self.routing.shapes(layer, d)
         shapes["model.norm.weight"] = (d,)
         if not self.tied:
             shapes["lm_head.weight"] = (self.vocab_size, d)

@@ -1,4 +1,4 @@
-"""The ONNX graph of a dense Llama model: standard operators of opset 23.
+"""The ONNX graph of a Llama model: standard operators of opset 23.
 
     input_ids, attention_mask -> ai.qtale::CausalMask -> position_ids, mask
     x = embedding[input_ids]
@@ -7,15 +7,13 @@
                 h = rms_norm(x);  x = x + (silu(h Wgate) * (h Wup)) Wdown
     logits = rms_norm(x) Whead
 
-Node and weight names are onnxruntime-genai's. Weights are written [in, out], in the checkpoint's
-storage type; a Cast follows where that is not float32, so that everything is computed in float32.
+Routed models have their units' routers around the layer, or around each of its halves: routing.py.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from importlib import resources
 
 import numpy as np
 import onnx
@@ -24,64 +22,27 @@ from onnx import helper
 import qtale
 from qtale.checkpoint import Checkpoint
 from qtale.exporter.data import DataFile
+from qtale.exporter.nodes import DOMAIN, NodeBuilder
+from qtale.exporter.routing import Decision, Routing
 
 OPSET = 23
 IR_VERSION = 11
-DOMAIN = "ai.qtale"
 #: Rows of a rotary table that are computed at once.
 TABLE_ROWS = 16384
 
 
-def load_function(name: str) -> onnx.FunctionProto:
-    """The body of a function in the domain ai.qtale."""
-    text = resources.files("qtale").joinpath(f"functions/{name}.onnxtxt").read_text()
-    return onnx.parser.parse_function(text)
-
-
 def build_model(checkpoint: Checkpoint, data: DataFile) -> onnx.ModelProto:
     """The model; its large tensors are planned in `data`, not read."""
-    return _Builder(checkpoint, data).build()
+    return _Model(NodeBuilder(checkpoint, data)).build()
 
 
-class _Builder:
-    def __init__(self, checkpoint: Checkpoint, data: DataFile):
-        self.checkpoint = checkpoint
-        self.config = checkpoint.config
-        self.data = data
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
+class _Model:
+    def __init__(self, build: NodeBuilder):
+        self.nodes = build
+        self.config = build.config
+        self.routing = Routing(build) if build.config.routing else None
 
     # -- Pieces --------------------------------------------------------------
-
-    def node(self, op: str, name: str, inputs: list[str], **attributes) -> str:
-        """Adds a node with one output, named after it."""
-        output = f"{name}/output_0"
-        self.nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
-        return output
-
-    def weight(self, source: str, name: str, transpose: bool = False) -> str:
-        """A tensor of the checkpoint as float32."""
-        tensor = self.checkpoint[source]
-        self.initializers.append(self.data.add(name, tensor, transpose))
-        if tensor.dtype == "float32":
-            return name
-        return self.node("Cast", f"/{name}/Cast", [name], to=onnx.TensorProto.FLOAT)
-
-    def linear(self, x: str, source: str, name: str) -> str:
-        """x W (+ b): `name` as in model.layers.0.attn.q_proj."""
-        path = "/" + name.replace(".", "/").replace("/layers/", "/layers.")
-        weight = self.weight(f"{source}.weight", f"{name}.MatMul.weight", transpose=True)
-        y = self.node("MatMul", f"{path}/MatMul", [x, weight])
-        if f"{source}.bias" in self.checkpoint:
-            bias = self.weight(f"{source}.bias", f"{name}.Add.bias")
-            y = self.node("Add", f"{path}/Add", [y, bias])
-        return y
-
-    def norm(self, x: str, source: str, name: str, path: str) -> str:
-        weight = self.weight(source, name)
-        return self.node(
-            "RMSNormalization", path, [x, weight], axis=-1, epsilon=self.config.norm_eps
-        )
 
     def rotary_tables(self) -> None:
         """cos_cache and sin_cache [context, head_dim / 2], computed in float64."""
@@ -94,18 +55,17 @@ class _Builder:
                     position = np.arange(begin, min(begin + TABLE_ROWS, context))
                     yield begin, wave(np.outer(position, frequencies)).astype(np.float32)
 
-            self.initializers.append(
-                self.data.add_computed(name, (context, self.config.head_dim // 2), tiles)
+            self.nodes.initializers.append(
+                self.nodes.data.add_computed(name, (context, self.config.head_dim // 2), tiles)
             )
 
-    # -- The model -----------------------------------------------------------
-
-    def attention(self, x: str, layer: int) -> str:
-        config, source = self.config, f"model.layers.{layer}.self_attn"
+    def attention(self, h: str, layer: int, decision: Decision | None) -> str:
+        """h [B, S, D], normalized; the decision of the unit that this is a part of."""
+        config, build, source = self.config, self.nodes, f"model.layers.{layer}.self_attn"
         name, path = f"model.layers.{layer}.attn", f"/model/layers.{layer}/attn"
-        q, k, v = (self.linear(x, f"{source}.{p}_proj", f"{name}.{p}_proj") for p in "qkv")
+        q, k, v = (build.linear(h, f"{source}.{p}_proj", f"{name}.{p}_proj") for p in "qkv")
         q, k = (
-            self.node(
+            build.node(
                 "RotaryEmbedding",
                 f"{path}/{p}_rotary/RotaryEmbedding",
                 [value, "cos_cache", "sin_cache", "position_ids"],
@@ -114,93 +74,109 @@ class _Builder:
             )
             for p, value, heads in (("q", q, config.num_heads), ("k", k, config.num_kv_heads))
         )
+        mask = "attention_mask/causal"
+        if self.routing:
+            mask = self.routing.mask(decision, mask)
+            k, v = self.routing.cached(decision, k, v)
         past = [f"past_key_values.{layer}.{p}" for p in ("key", "value")]
-        y = f"{path}/Attention/output_0"
-        self.nodes.append(
-            helper.make_node(
-                "Attention",
-                [q, k, v, "attention_mask/causal", *past],
-                [y, f"present.{layer}.key", f"present.{layer}.value"],
-                name=f"{path}/Attention",
-                q_num_heads=config.num_heads,
-                kv_num_heads=config.num_kv_heads,
-                scale=1 / math.sqrt(config.head_dim),
-            )
+        y = build.node(
+            "Attention",
+            f"{path}/Attention",
+            [q, k, v, mask, *past],
+            [f"{path}/Attention/output_0", f"present.{layer}.key", f"present.{layer}.value"],
+            q_num_heads=config.num_heads,
+            kv_num_heads=config.num_kv_heads,
+            scale=1 / math.sqrt(config.head_dim),
         )
-        return self.linear(y, f"{source}.o_proj", f"{name}.o_proj")
+        return build.linear(y, f"{source}.o_proj", f"{name}.o_proj")
 
-    def mlp(self, x: str, layer: int) -> str:
-        name, path = f"model.layers.{layer}.mlp", f"/model/layers.{layer}/mlp"
-        gate = self.linear(x, f"{name}.gate_proj", f"{name}.gate_proj")
-        up = self.linear(x, f"{name}.up_proj", f"{name}.up_proj")
-        sigmoid = self.node("Sigmoid", f"{path}/act_fn/Sigmoid", [gate])
-        silu = self.node("Mul", f"{path}/act_fn/Mul", [gate, sigmoid])
-        hidden = self.node("Mul", f"{path}/Mul", [silu, up])
-        return self.linear(hidden, f"{name}.down_proj", f"{name}.down_proj")
+    # -- A layer -------------------------------------------------------------
+
+    def attention_half(self, x: str, layer: int, decision: Decision | None) -> str:
+        h = self.nodes.norm(x, f"model.layers.{layer}.input_layernorm")
+        y = self.attention(h, layer, decision)
+        return self.nodes.node("Add", f"/model/layers.{layer}/attn/residual/Add", [x, y])
+
+    def ffn_half(self, x: str, layer: int, decision: Decision | None) -> str:
+        h = self.nodes.norm(x, f"model.layers.{layer}.post_attention_layernorm")
+        y = self.nodes.swiglu(h, f"model.layers.{layer}.mlp")
+        return self.nodes.node("Add", f"/model/layers.{layer}/mlp/residual/Add", [x, y])
+
+    def block(self, x: str, layer: int, decision: Decision | None) -> str:
+        return self.ffn_half(self.attention_half(x, layer, decision), layer, decision)
+
+    def layer(self, x: str, layer: int) -> str:
+        routing = self.routing
+        if routing is None or not routing.config.routes(layer):
+            return self.block(x, layer, None)
+        units = {1: [self.block], 2: [self.attention_half, self.ffn_half]}[routing.config.units]
+        for unit, execute in enumerate(units):
+            decision = routing.decide(x, layer, unit)
+            x = routing.leave(decision, x, execute(x, layer, decision))
+        return x
+
+    # -- The model -----------------------------------------------------------
 
     def head(self, x: str, embedding: str) -> None:
+        build = self.nodes
         if self.config.tied:
             # One weight, seen from both sides.
-            weight = self.node("Transpose", "/lm_head/Transpose", [embedding], perm=[1, 0])
+            weight = build.node("Transpose", "/lm_head/Transpose", [embedding], perm=[1, 0])
         else:
-            weight = self.weight("lm_head.weight", "lm_head.MatMul.weight", transpose=True)
-        self.nodes.append(
-            helper.make_node("MatMul", [x, weight], ["logits"], name="/lm_head/MatMul")
-        )
+            weight = build.matrix("lm_head", "lm_head")
+        build.node("MatMul", "/lm_head/MatMul", [x, weight], ["logits"])
 
     def build(self) -> onnx.ModelProto:
-        config = self.config
-        self.nodes.append(
-            helper.make_node(
-                "CausalMask",
-                ["input_ids", "attention_mask"],
-                ["position_ids", "attention_mask/causal"],
-                name="/model/CausalMask",
-                domain=DOMAIN,
-            )
+        config, build = self.config, self.nodes
+        build.call(
+            "CausalMask",
+            "/model/CausalMask",
+            ["input_ids", "attention_mask"],
+            ["position_ids", "attention_mask/causal"],
         )
         self.rotary_tables()
-        embedding = self.weight("model.embed_tokens.weight", "model.embed_tokens.weight")
-        x = self.node("Gather", "/model/embed_tokens/Gather", [embedding, "input_ids"])
+        embedding = build.weight("model.embed_tokens.weight", "model.embed_tokens.weight")
+        x = build.node("Gather", "/model/embed_tokens/Gather", [embedding, "input_ids"])
         for layer in range(config.num_layers):
-            name, path = f"model.layers.{layer}", f"/model/layers.{layer}"
-            for unit, norm, apply in (
-                ("attn", "input_layernorm", self.attention),
-                ("mlp", "post_attention_layernorm", self.mlp),
-            ):
-                weight = f"{name}.{norm}.weight"
-                y = apply(self.norm(x, weight, weight, f"{path}/{norm}/RMSNorm"), layer)
-                x = self.node("Add", f"{path}/{unit}/residual/Add", [x, y])
-        x = self.norm(x, "model.norm.weight", "model.norm.weight", "/model/norm/RMSNorm")
-        self.head(x, embedding)
+            x = self.layer(x, layer)
+        self.head(build.norm(x, "model.norm"), embedding)
+        if self.routing:
+            self.routing.report()
 
         graph = helper.make_graph(
-            self.nodes, "qtale", self.inputs(), self.outputs(), self.initializers
+            build.nodes, "qtale", self.inputs(), self.outputs(), build.initializers
         )
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)],
-            functions=[load_function("CausalMask")],
+            functions=list(build.functions.values()),
             ir_version=IR_VERSION,
             producer_name="qtale",
             producer_version=qtale.__version__,
         )
-        helper.set_model_props(model, {"qtale.context": str(config.context)})
+        properties = {"qtale.context": str(config.context)}
+        if config.routing:
+            threshold = np.format_float_positional(config.routing.threshold, trim="0")
+            properties["qtale.threshold"] = threshold
+        helper.set_model_props(model, properties)
         return model
 
     # -- Its edges -----------------------------------------------------------
 
     def caches(self, prefix: str, length: str) -> list[onnx.ValueInfoProto]:
-        config = self.config
-        return [
-            helper.make_tensor_value_info(
-                f"{prefix}.{layer}.{part}",
-                onnx.TensorProto.FLOAT,
-                ["batch_size", config.num_kv_heads, length, config.head_dim],
-            )
-            for layer in range(config.num_layers)
-            for part in ("key", "value")
-        ]
+        config, caches = self.config, []
+        for layer in range(config.num_layers):
+            caches += [
+                helper.make_tensor_value_info(
+                    f"{prefix}.{layer}.{part}",
+                    onnx.TensorProto.FLOAT,
+                    ["batch_size", config.num_kv_heads, length, config.head_dim],
+                )
+                for part in ("key", "value")
+            ]
+            if self.routing:
+                caches += self.routing.kept_cache(prefix, layer, length)
+        return caches
 
     def inputs(self) -> list[onnx.ValueInfoProto]:
         int64 = onnx.TensorProto.INT64
@@ -209,6 +185,7 @@ class _Builder:
             helper.make_tensor_value_info(
                 "attention_mask", int64, ["batch_size", "total_sequence_length"]
             ),
+            *(self.routing.inputs() if self.routing else []),
             *self.caches("past_key_values", "past_sequence_length"),
         ]
 
@@ -220,4 +197,5 @@ class _Builder:
                 ["batch_size", "sequence_length", self.config.vocab_size],
             ),
             *self.caches("present", "total_sequence_length"),
+            *(self.routing.outputs() if self.routing else []),
         ]
