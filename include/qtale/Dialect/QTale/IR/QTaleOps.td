@@ -602,10 +602,10 @@ def QTale_UnitRecordOp : QTale_Op<"unit_record", [Pure]> {
   let summary = "where the runtime wants a unit's decisions: a flag and a probability for each row";
   let description = [{
     ```mlir
-    %kept, %p = qtale.unit_record %context, 3 : memref<?xi8>, memref<?xf32>
+    %kept, %p = qtale.unit_record %context, %unit : memref<?xi8>, memref<?xf32>
     ```
   }];
-  let arguments = (ins QTale_ContextType:$context, I64Attr:$unit);
+  let arguments = (ins QTale_ContextType:$context, Index:$unit);
   let results = (outs AnyMemRef:$kept, AnyMemRef:$probability);
   let assemblyFormat = "$context `,` $unit attr-dict `:` type($kept) `,` type($probability)";
 }
