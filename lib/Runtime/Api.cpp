@@ -202,6 +202,18 @@ static int32_t poolCreate(int64_t threads, qtale_pool **pool,
 
 static void poolDestroy(qtale_pool *pool) { delete static_cast<Pool *>(pool); }
 
+static const qtale_routing *modelRouting(const qtale_model *model) {
+  return model && model->module->units ? &model->routing : nullptr;
+}
+
+/// A call about the routing of a session, which can't throw.
+template <auto call, typename Session, typename... Arguments>
+static int32_t ofSession(Session *session, Arguments... arguments,
+                         qtale_error *error) {
+  return session ? call(*session, arguments..., error)
+                 : missing(error, "the session");
+}
+
 /// In the order of qtale_api.
 static constexpr qtale_api api = {
     QTALE_API_VERSION,
@@ -231,6 +243,13 @@ static constexpr qtale_api api = {
     detokenizeIds,
     poolCreate,
     poolDestroy,
+    modelRouting,
+    ofSession<setThreshold, qtale_session, const float *, int64_t>,
+    ofSession<getThreshold, const qtale_session, float *, int64_t>,
+    ofSession<setRatio, qtale_session, double>,
+    ofSession<setBudget, qtale_session, int64_t>,
+    ofSession<copyKept, const qtale_session, int64_t, int64_t, uint8_t *>,
+    ofSession<copyProbability, const qtale_session, int64_t, int64_t, float *>,
 };
 
 const qtale_api *qtale_get_api(uint32_t version) {

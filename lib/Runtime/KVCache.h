@@ -10,7 +10,8 @@
 
 namespace qtale::rt {
 
-/// Every cache of one session holds the slots 0 .. length - 1, in blocks.
+/// All caches of one session, in blocks. In a dense cache slot p belongs to
+/// position p; a ragged one has a slot for each position that ran.
 class KVCache {
 public:
   explicit KVCache(const qtale_module &module);
@@ -18,23 +19,40 @@ public:
   KVCache &operator=(const KVCache &) = delete;
   ~KVCache() { shrink(0); }
 
-  /// Makes slots `from` .. `to` - 1 ready to be written; `from` is the length
-  /// so far. Throws bad_alloc: then shrink(from) undoes what was done.
+  /// Makes the positions `from` .. `to` - 1 ready: slots in dense caches, room
+  /// in the tables of ragged ones. `from` is what is held so far. Throws
+  /// bad_alloc: then shrink(from) undoes what was done.
   void grow(int64_t from, int64_t to);
-  /// Lets go of the blocks past `length` slots.
+  /// Adds a slot for `position`, which grow has made ready and which comes after
+  /// those in the ragged `cache`. Tables stay where they are. Throws bad_alloc,
+  /// and has then done nothing.
+  void add(int64_t cache, int32_t position);
+  /// Forgets the positions from `length` on.
   void shrink(int64_t length);
   /// Takes the content of `other`, which goes on owning it too. This cache is
   /// empty before.
   void share(const KVCache &other);
 
-  /// The blocks of `cache`; valid until it grows or shrinks.
-  void *const *blocks(int64_t cache) const { return tables[cache].data(); }
+  /// Slots in use of the ragged `cache`.
+  int64_t entries(int64_t cache) const { return layers[cache].entries; }
+  /// The blocks of `cache`; the table is valid until it grows.
+  void *const *blocks(int64_t cache) const {
+    return layers[cache].blocks.data();
+  }
   /// Bytes of all blocks, shared or not.
   uint64_t bytes() const;
 
 private:
-  const qtale_module &module;
-  std::vector<std::vector<void *>> tables; // [cache][slot / 16]
+  struct Layer {
+    std::vector<void *> blocks; // [slot / 16]
+    bool ragged = false;
+    int64_t entries = 0; // of a ragged cache
+    uint64_t blockBytes; // without positions
+  };
+
+  static int32_t &positionOf(const Layer &layer, int64_t slot);
+
+  std::vector<Layer> layers; // a layer's keys and values: one cache
 };
 
 } // namespace qtale::rt

@@ -14,18 +14,34 @@
 
 using namespace qtale::rt;
 
+/// In [0, 1], with a point in every locale.
+static std::string shortNumber(float value) {
+  char digits[16];
+  int scaled = int(value * 10000 + 0.5f);
+  snprintf(digits, sizeof(digits), "%d.%04d", scaled / 10000, scaled % 10000);
+  return digits;
+}
+
 /// The compiler's JSON, and what only the runtime knows: the levels in the
-/// artifact, and the one in use.
+/// artifact, and the one in use; whether a routed model was calibrated since.
 static std::string completeInfo(const qtale_module &module,
-                                const qtale_level &level) {
+                                const qtale_level &level,
+                                const qtale_routing &routing) {
   std::string levels;
   for (uint64_t i = 0; i < module.num_levels; ++i)
     levels += (i ? ", \"" : "\"") + std::string(module.levels[i].name) + '"';
+  std::string routed;
+  if (module.units && routing.highest_ratio == 0)
+    routed = ", \"calibrated\": false";
+  else if (module.units)
+    routed = ", \"calibrated\": true, \"ratio_span\": [" +
+             shortNumber(routing.lowest_ratio) + ", " +
+             shortNumber(routing.highest_ratio) + ']';
   std::string info = module.info;
   size_t brace = info.rfind('}');
   bool empty = info.find('"') == info.npos;
   info.insert(brace, std::string(empty ? "" : ", ") + "\"levels\": [" + levels +
-                         "], \"cpu\": \"" + level.name + '"');
+                         "], \"cpu\": \"" + level.name + '"' + routed);
   return info;
 }
 
@@ -49,7 +65,8 @@ int32_t qtale::rt::openModel(const qtale_module &module,
     if (code)
       return code;
   }
-  model->info = completeInfo(module, *model->level);
+  model->routing = describeRouting(module);
+  model->info = completeInfo(module, *model->level, model->routing);
   *result = model.release();
   return QTALE_OK;
 }

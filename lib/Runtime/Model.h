@@ -4,6 +4,7 @@
 #define QTALE_LIB_RUNTIME_MODEL_H
 
 #include "Pool.h"
+#include "Routing.h"
 #include "WeightsFile.h"
 #include "qtale/Runtime/ModuleABI.h"
 #include "qtale/Runtime/qtale.h"
@@ -18,6 +19,7 @@ struct qtale_model {
   const qtale_module *module = nullptr;
   const qtale_level *level = nullptr;
   std::string info;
+  qtale_routing routing = {};
   qtale::rt::WeightsFile weights;
 
   mutable std::mutex poolLock;

@@ -19,17 +19,31 @@ static constexpr int64_t mostRows = 1 << 24;
 
 qtale_session::qtale_session(const qtale_model &model,
                              std::shared_ptr<Pool> ownPool,
-                             const qtale_pool &pool, int64_t maxRows)
+                             const qtale_pool &pool, int64_t maxRows,
+                             bool recording)
     : model(model), ownPool(std::move(ownPool)), pool(pool), maxRows(maxRows),
-      team(pool, pool.threads <= availableCores()), cache(*model.module) {
+      team(pool, pool.threads <= availableCores()), cache(*model.module),
+      routing(*model.module, recording) {
   for (std::vector<int32_t> *rows :
        {&pass.tokens, &pass.sequences, &pass.positions, &pass.logitRows})
     rows->reserve(maxRows);
   pass.logits.reserve(maxRows);
+  if (!routing.units)
+    return;
+  pass.budgets.reserve(maxRows);
+  pass.kept.reserve(routing.units * maxRows);
+  pass.probability.reserve(routing.units * maxRows);
+}
+
+void Pass::clearRows() {
+  tokens.clear(), sequences.clear(), positions.clear();
+  logitRows.clear(), logits.clear();
+  budgets.clear();
 }
 
 void qtale_session::settle(int64_t length) {
   cache.shrink(length);
+  routing.shrink(length);
   position.store(length, std::memory_order_relaxed);
   kvBytes.store(cache.bytes(), std::memory_order_relaxed);
 }
@@ -43,13 +57,12 @@ int32_t Hold::take(const qtale_session &wanted, qtale_error *error) {
 }
 
 /// A session without content.
-static int32_t makeSession(const qtale_model &model,
-                           std::shared_ptr<Pool> ownPool,
-                           const qtale_pool &pool, int64_t maxRows,
-                           std::unique_ptr<qtale_session> &result,
-                           qtale_error *error) {
-  auto session =
-      std::make_unique<qtale_session>(model, std::move(ownPool), pool, maxRows);
+static int32_t
+makeSession(const qtale_model &model, std::shared_ptr<Pool> ownPool,
+            const qtale_pool &pool, int64_t maxRows, bool recording,
+            std::unique_ptr<qtale_session> &result, qtale_error *error) {
+  auto session = std::make_unique<qtale_session>(model, std::move(ownPool),
+                                                 pool, maxRows, recording);
   uint64_t bytes = model.level->step_scratch(maxRows, maxRows);
   if (!session->arena.reserve(bytes))
     return fail(error, QTALE_OUT_OF_MEMORY,
@@ -74,6 +87,13 @@ int32_t qtale::rt::createSession(const qtale_model &model,
                 "max_rows is %lld; give 1 to %lld, or 0 for %lld",
                 (long long)maxRows, (long long)mostRows,
                 (long long)defaultRows);
+  if (options.record != 0 && options.record != 1)
+    return fail(error, QTALE_INVALID_ARGUMENT,
+                "record is %d; give 1 to keep what ran, or 0", options.record);
+  if (options.record && !countUnits(*model.module))
+    return fail(error, QTALE_UNSUPPORTED,
+                "this model has no router, so there is nothing to record: all "
+                "of its layers run for every token");
 
   std::shared_ptr<Pool> own;
   if (options.pool) {
@@ -87,7 +107,8 @@ int32_t qtale::rt::createSession(const qtale_model &model,
   }
   std::unique_ptr<qtale_session> session;
   const qtale_pool pool = own ? static_cast<qtale_pool &>(*own) : *options.pool;
-  if (int32_t code = makeSession(model, own, pool, maxRows, session, error))
+  if (int32_t code = makeSession(model, own, pool, maxRows, options.record,
+                                 session, error))
     return code;
   *result = session.release();
   return QTALE_OK;
@@ -114,9 +135,11 @@ int32_t qtale::rt::forkSession(const qtale_session &session,
   if (int32_t code = hold.take(session, error))
     return code;
   std::unique_ptr<qtale_session> twin;
-  if (int32_t code = makeSession(session.model, session.ownPool, session.pool,
-                                 session.maxRows, twin, error))
+  if (int32_t code =
+          makeSession(session.model, session.ownPool, session.pool,
+                      session.maxRows, session.routing.recording, twin, error))
     return code;
+  twin->routing = session.routing;
   twin->cache.share(session.cache);
   twin->settle(session.position);
   *result = twin.release();

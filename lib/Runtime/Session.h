@@ -4,9 +4,11 @@
 #define QTALE_LIB_RUNTIME_SESSION_H
 
 #include "Arena.h"
+#include "CacheTables.h"
 #include "KVCache.h"
 #include "Model.h"
 #include "Pool.h"
+#include "Routing.h"
 #include "Team.h"
 
 #include <atomic>
@@ -21,6 +23,14 @@ struct Pass {
   std::vector<int32_t> tokens, sequences, positions;
   std::vector<int32_t> logitRows;
   std::vector<float *> logits; // where each goes
+
+  // Of routed models; decisions are [units, rows].
+  std::vector<float> thresholds; // [sequences of the step, units]
+  std::vector<int32_t> budgets;
+  std::vector<uint8_t> kept;
+  std::vector<float> probability;
+
+  void clearRows();
 };
 
 } // namespace qtale::rt
@@ -28,7 +38,7 @@ struct Pass {
 struct qtale_session {
   qtale_session(const qtale_model &model,
                 std::shared_ptr<qtale::rt::Pool> ownPool,
-                const qtale_pool &pool, int64_t maxRows);
+                const qtale_pool &pool, int64_t maxRows, bool recording);
 
   const qtale_model &model;
   const std::shared_ptr<qtale::rt::Pool>
@@ -38,15 +48,17 @@ struct qtale_session {
   qtale::rt::Team team;
   qtale::rt::Arena arena;
   qtale::rt::Pass pass;
+  qtale::rt::CacheTables tables;
 
   /// Who may touch what is above and below: one thread at a time.
   mutable std::atomic<bool> busy{false};
   qtale::rt::KVCache cache;
+  qtale::rt::Routing routing;
   /// Tokens held; their bytes. Read by any thread.
   std::atomic<int64_t> position{0};
   std::atomic<uint64_t> kvBytes{0};
 
-  /// Holds the tokens below `length`, of those that the cache has.
+  /// Holds the tokens below `length`, of those that cache and record have.
   void settle(int64_t length);
 };
 

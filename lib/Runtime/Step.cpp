@@ -4,9 +4,9 @@
 //   session B: x y            ───▶  pass 1│ pass 2│ pass 3     max_rows = 3
 //
 // A row is a token with its session's index in this step and its position.
-// Blocks for all rows are made first, so that nothing fails midway for want of
-// memory; where a pass fails all the same, every session goes back to where it
-// was. Slots at or past a session's position may then hold anything: the next
+// What the rows need is made first, so that nothing fails midway for want of
+// memory (but for blocks of ragged caches, which are made as layers run); where a
+// pass fails all the same, every session goes back to where it was. Slots at or past a session's position may then hold anything: the next
 // step writes them before it reads them.
 //
 //===----------------------------------------------------------------------===//
@@ -14,6 +14,7 @@
 #include "Error.h"
 #include "Session.h"
 
+#include <algorithm>
 #include <cstring>
 
 using namespace qtale::rt;
@@ -34,6 +35,9 @@ private:
   void grow();
   void addRow(int64_t index, int64_t token);
   int32_t runPass();
+  void prepareRouting(qtale_context &context);
+  int32_t takeDecisions();
+  int32_t explain(int32_t code);
   void copyLogits(const qtale_memref &result);
 
   const qtale_step *items;
@@ -41,8 +45,6 @@ private:
   qtale_error *error;
   std::vector<Hold> holds;
   bool growing = false, complete = false;
-  std::vector<void *const *> tables;               // [cache][session]
-  std::vector<void *const *const *> tablesOfCache; // [cache]
 };
 
 } // namespace
@@ -108,20 +110,24 @@ int32_t Step::check(int64_t index) {
   return QTALE_OK;
 }
 
-/// Blocks for every row of the step, and the tables that lead to them.
+/// Blocks for every row of the step, the tables that lead to them, and room for
+/// what is recorded.
 void Step::grow() {
   growing = true;
+  qtale_session &first = *items[0].session;
+  std::vector<KVCache *> caches;
+  first.pass.thresholds.clear();
   for (int64_t i = 0; i < count; ++i) {
     qtale_session &session = *items[i].session;
-    session.cache.grow(session.position, session.position + items[i].count);
+    int64_t from = session.position, to = from + items[i].count;
+    session.cache.grow(from, to);
+    session.routing.reserve(to);
+    caches.push_back(&session.cache);
+    const std::vector<float> &own = session.routing.thresholds;
+    first.pass.thresholds.insert(first.pass.thresholds.end(), own.begin(),
+                                 own.end());
   }
-  int64_t caches = items[0].session->model.module->num_caches;
-  tables.resize(caches * count);
-  for (int64_t cache = 0; cache < caches; ++cache) {
-    for (int64_t i = 0; i < count; ++i)
-      tables[cache * count + i] = items[i].session->cache.blocks(cache);
-    tablesOfCache.push_back(&tables[cache * count]);
-  }
+  first.tables.set(caches, first.model.module->num_caches);
 }
 
 Step::~Step() {
@@ -145,6 +151,8 @@ void Step::addRow(int64_t index, int64_t token) {
   pass.tokens.push_back(item.tokens[token]);
   pass.sequences.push_back(index);
   pass.positions.push_back(item.session->position + token);
+  if (item.session->routing.units)
+    pass.budgets.push_back(item.session->routing.budget);
 }
 
 static qtale_memref vectorMemref(std::vector<int32_t> &values) {
@@ -153,6 +161,12 @@ static qtale_memref vectorMemref(std::vector<int32_t> &values) {
   memref.sizes[0] = values.size();
   memref.sizes[1] = 1;
   return memref;
+}
+
+/// [rows, columns].
+static qtale_memref matrixMemref(std::vector<float> &values, int64_t columns) {
+  int64_t rows = columns ? values.size() / columns : 0;
+  return {values.data(), values.data(), 0, {rows, columns, columns, 1}};
 }
 
 /// Bytes of weights, times rows, from which a pass is shared among threads. A
@@ -165,20 +179,30 @@ static constexpr uint64_t worthWaking = 8 << 20;
 int32_t Step::runPass() {
   qtale_session &first = *items[0].session;
   Pass &pass = first.pass;
-  qtale_memref memrefs[5] = {vectorMemref(pass.tokens),
-                             vectorMemref(pass.sequences),
-                             vectorMemref(pass.positions),
-                             vectorMemref(pass.logitRows),
-                             {}};
-  void *args[5];
-  for (int i = 0; i < 5; ++i)
-    args[i] = &memrefs[i];
+  bool routed = first.routing.units;
+  qtale_memref memrefs[] = {vectorMemref(pass.tokens),
+                            vectorMemref(pass.sequences),
+                            vectorMemref(pass.positions),
+                            vectorMemref(pass.logitRows),
+                            matrixMemref(pass.thresholds, first.routing.units),
+                            vectorMemref(pass.budgets)};
+  qtale_memref logits = {};
+  void *args[] = {&memrefs[0],
+                  &memrefs[1],
+                  &memrefs[2],
+                  &memrefs[3],
+                  routed ? &memrefs[4] : &logits,
+                  &memrefs[5],
+                  &logits};
 
   qtale_context context = {};
   context.arena = first.arena.data();
   context.arena_bytes = first.arena.bytes();
   context.weights = first.model.weights.data();
-  context.kv = tablesOfCache.data();
+  context.kv = first.tables.kv();
+  if (routed)
+    prepareRouting(context);
+  first.team.caches = &first.tables;
   // Every row reads all weights: what a pass takes grows with both.
   const qtale_module &module = *first.model.module;
   bool small = first.ownPool && first.ownPool->isDefault() &&
@@ -187,11 +211,57 @@ int32_t Step::runPass() {
       small ? first.team.executeAlone(first.model.level->step, context, args)
             : first.team.execute(first.model.level->step, context, args);
   if (code)
+    return explain(code);
+  if (routed)
+    if (int32_t code = takeDecisions())
+      return code;
+  copyLogits(logits);
+  return QTALE_OK;
+}
+
+int32_t Step::explain(int32_t code) {
+  if (code == QTALE_OUT_OF_MEMORY)
     return fail(error, code,
-                "the compiled code failed with code %d at a pass of %zu rows; "
-                "the sessions are as before",
-                code, pass.tokens.size());
-  copyLogits(memrefs[4]);
+                "memory for the KV caches ran out; the sessions are as before. "
+                "Free some, or use fewer or shorter sessions");
+  return fail(error, code,
+              "the compiled code failed with code %d at a pass of %zu rows; "
+              "the sessions are as before",
+              code, items[0].session->pass.tokens.size());
+}
+
+/// Room for the decisions about the rows. What has no router runs.
+void Step::prepareRouting(qtale_context &context) {
+  qtale_session &first = *items[0].session;
+  Pass &pass = first.pass;
+  const qtale_module &module = *first.model.module;
+  int64_t rows = pass.tokens.size();
+  pass.kept.resize(first.routing.units * rows);
+  pass.probability.resize(first.routing.units * rows);
+  for (int64_t unit = 0; unit < first.routing.units; ++unit)
+    if (!module.routed[unit]) {
+      std::fill_n(pass.kept.begin() + unit * rows, rows, 1);
+      std::fill_n(pass.probability.begin() + unit * rows, rows, 1.0f);
+    }
+  context.kept = pass.kept.data();
+  context.probability = pass.probability.data();
+  context.rows = rows;
+}
+
+/// Checks what was decided about the rows, and keeps it where it is wanted.
+int32_t Step::takeDecisions() {
+  qtale_session &first = *items[0].session;
+  Pass &pass = first.pass;
+  int64_t rows = pass.tokens.size();
+  if (int32_t code = checkProbabilities(*first.model.module, pass.probability,
+                                        rows, pass.sequences.data(),
+                                        pass.positions.data(), error))
+    return code;
+  for (int64_t row = 0; row < rows; ++row) {
+    Routing &routing = items[pass.sequences[row]].session->routing;
+    if (routing.recording)
+      routing.append(&pass.kept[row], &pass.probability[row], rows);
+  }
   return QTALE_OK;
 }
 
@@ -220,11 +290,7 @@ int32_t Step::execute() {
 
   qtale_session &first = *items[0].session;
   Pass &pass = first.pass;
-  auto clear = [&] {
-    pass.tokens.clear(), pass.sequences.clear(), pass.positions.clear();
-    pass.logitRows.clear(), pass.logits.clear();
-  };
-  clear();
+  pass.clearRows();
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t token = 0; token < items[i].count; ++token) {
       addRow(i, token);
@@ -233,7 +299,7 @@ int32_t Step::execute() {
         continue;
       if (int32_t code = runPass())
         return code;
-      clear();
+      pass.clearRows();
     }
   }
   complete = true;

@@ -11,6 +11,8 @@
 
 namespace qtale::rt {
 
+class CacheTables;
+
 class Team {
 public:
   /// `spins`: every thread of the pool has a core of its own.
@@ -28,6 +30,9 @@ public:
 
   /// Why the last entry failed, where it said so; else null.
   const char *message() const { return contexts[0].message; }
+
+  /// Where qtale_rt_kv_reserve makes places; set before a step executes.
+  CacheTables *caches = nullptr;
 
   int64_t nextChunk() { return chunk.fetch_add(1, std::memory_order_relaxed); }
   void barrier();

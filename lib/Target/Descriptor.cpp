@@ -206,7 +206,7 @@ static LogicalResult readCaches(ModuleOp module, bool required,
                        "qtale.caches must be types of caches, but has ")
              << entry;
     blockBytes.push_back(cache.getBlockBytes());
-    ragged.push_back(0);
+    ragged.push_back(cache.getRagged());
   }
   return success();
 }

@@ -40,7 +40,7 @@ protected:
     qtale_model *model = nullptr;
     ASSERT_EQ(api->model_open(nullptr, nullptr, &model, &error), QTALE_OK)
         << error.message;
-    qtale_session_options options = {pool, 0, 0};
+    qtale_session_options options = {pool, 0, 0, 0};
     qtale_session *session = nullptr;
     ASSERT_EQ(api->session_create(model, &options, &session, &error), QTALE_OK);
     std::vector<int32_t> tokens = someTokens(20);

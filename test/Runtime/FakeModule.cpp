@@ -123,7 +123,14 @@ const qtale_level fake::level = {"generic", "", run, step, stepScratch};
    fake::context,                                                              \
    1,                                                                          \
    2,                                                                          \
-   eos}
+   eos,                                                                        \
+   nullptr,                                                                    \
+   0,                                                                          \
+   0,                                                                          \
+   nullptr,                                                                    \
+   0,                                                                          \
+   nullptr,                                                                    \
+   nullptr}
 const qtale_module fake::module = FAKE_MODULE;
 extern "C" const qtale_module qtale_module_descriptor = FAKE_MODULE;
 

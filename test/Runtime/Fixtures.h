@@ -74,7 +74,7 @@ protected:
 
   /// A session that lives as long as the test.
   qtale_session *session(int64_t threads = 2, int64_t maxRows = 8) {
-    qtale_session_options options = {nullptr, threads, maxRows};
+    qtale_session_options options = {nullptr, threads, maxRows, 0};
     qtale_session *made = nullptr;
     EXPECT_EQ(api->session_create(model, &options, &made, &error), QTALE_OK)
         << error.message;

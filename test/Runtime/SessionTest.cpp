@@ -135,7 +135,7 @@ TEST_F(Session, ASecondThreadIsToldThatItIsBusy) {
         task(argument, 0);
         other.join();
       }};
-  qtale_session_options options = {&pool, 0, 0};
+  qtale_session_options options = {&pool, 0, 0, 0};
   qtale_session *s = nullptr, *twin = nullptr;
   ASSERT_EQ(api->session_create(model, &options, &s, nullptr), QTALE_OK);
   std::thread first([&] { EXPECT_EQ(feed(s, {1, 2}), QTALE_OK); });
@@ -155,14 +155,14 @@ TEST_F(Session, ASecondThreadIsToldThatItIsBusy) {
 
 TEST_F(Session, OddOptionsAreRefused) {
   qtale_session *s = nullptr;
-  qtale_session_options options = {nullptr, 1, -1};
+  qtale_session_options options = {nullptr, 1, -1, 0};
   EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "max_rows is -1",
                api->session_create(model, &options, &s, &error));
-  options = {nullptr, -3, 0};
+  options = {nullptr, -3, 0, 0};
   EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "-3 threads",
                api->session_create(model, &options, &s, &error));
   qtale_pool pool = {};
-  options = {&pool, 0, 0};
+  options = {&pool, 0, 0, 0};
   EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "the pool has 0 threads",
                api->session_create(model, &options, &s, &error));
   EXPECT_FAILS(QTALE_INVALID_ARGUMENT, "null pointer",

@@ -146,4 +146,11 @@ extern "C" const qtale_module qtale_module_descriptor = {
     kContext,
     1,
     1,
-    eos};
+    eos,
+    nullptr,
+    0,
+    0,
+    nullptr,
+    0,
+    nullptr,
+    nullptr};
