@@ -59,7 +59,7 @@ def test_rotation(stories: Path, tmp_path: Path, interleaved: bool):
     partner = 1 if interleaved else d // 2
     expected = np.zeros_like(x)
     expected[:, 0, 0], expected[:, 0, partner] = np.cos(range(4)), np.sin(range(4))
-    np.testing.assert_allclose(oracle.rotary(x), expected, atol=1e-15)
+    np.testing.assert_allclose(oracle.rotary(x, np.arange(4)), expected, atol=1e-15)
 
 
 def test_text_does_not_see_its_future(tmp_path: Path):
