@@ -38,6 +38,18 @@ def fake(build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -
     return build(ROOT / "test/Python/fake_model.c", output, "-shared", "-fPIC")
 
 
+@pytest.fixture(scope="session", params=[1, 2], ids=["block", "attention_ffn"])
+def fake_routed(
+    request: pytest.FixtureRequest,
+    build: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """fake_model.c with routers, one or two in a layer."""
+    output = tmp_path_factory.mktemp("fake") / "fake.so"
+    flags = ("-shared", "-fPIC", f"-DUNITS={request.param}")
+    return build(ROOT / "test/Python/fake_model.c", output, *flags)
+
+
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """compiled(model, **options) -> artifact, made once. Skips where there is no compiler."""

@@ -21,6 +21,7 @@ import numpy as np
 from qtale import capi
 from qtale.errors import Error
 from qtale.handle import Handle
+from qtale.routing import Routing
 from qtale.session import Session, Tokens, as_tokens, step_sessions
 
 
@@ -150,6 +151,13 @@ class Artifact:
             count = self.api.model_eos(model, ids)
             return tuple(ids[index] for index in range(count))
 
+    @cached_property
+    def routing(self) -> Routing | None:
+        """What may be skipped; None where every token runs everything."""
+        with self.handle.use() as model:
+            pointer = self.api.model_routing(model)
+            return Routing.read(pointer.contents) if pointer else None
+
     @property
     def tokenizer(self) -> Tokenizer:
         return Tokenizer(self)
@@ -191,15 +199,39 @@ class Artifact:
                 for result in results:
                     self.api.release(result)
 
-    def session(self, threads: int | None = None, max_rows: int = 512) -> Session:
-        """A new text. threads: all cores; max_rows: tokens of one pass, more run in chunks."""
+    def session(
+        self,
+        threads: int | None = None,
+        threshold: float | Sequence | np.ndarray | None = None,
+        ratio: float | None = None,
+        record: bool = False,
+        max_rows: int = 512,
+    ) -> Session:
+        """A new text. threads: all cores; max_rows: tokens of one pass, more run in chunks.
+
+        Of routed models: threshold and ratio as Session's, of which one may be given (the model's
+        own threshold); record keeps what ran for Session.kept and Session.probability.
+        """
         if threads is not None and threads < 1:
             raise Error("INVALID_ARGUMENT", f"threads must be at least 1, but is {threads}")
-        options = capi.SessionOptions(threads=threads or 0, max_rows=max_rows)
+        if threshold is not None and ratio is not None:
+            raise Error(
+                "INVALID_ARGUMENT", "a session takes a threshold or a ratio, which sets thresholds"
+            )
+        options = capi.SessionOptions(threads=threads or 0, max_rows=max_rows, record=bool(record))
         pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
         with self.handle.use() as model:
             capi.check(self.api.session_create(model, options, pointer, error), error)
-        return self.adopt(pointer)
+        session = self.adopt(pointer)
+        try:
+            if threshold is not None:
+                session.threshold = threshold
+            if ratio is not None:
+                session.ratio = ratio
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def adopt(self, pointer: ctypes.c_void_p) -> Session:
         """A session of this model that C has made."""

@@ -17,9 +17,12 @@ from ctypes import (
     POINTER,
     c_char,
     c_char_p,
+    c_double,
+    c_float,
     c_int32,
     c_int64,
     c_size_t,
+    c_uint8,
     c_uint32,
     c_uint64,
     c_void_p,
@@ -116,6 +119,18 @@ class ModelOptions(ctypes.Structure):
     _fields_ = [("cpu", c_char_p)]
 
 
+class Routing(ctypes.Structure):
+    _fields_ = [
+        ("layers", c_int64),
+        ("units", c_int64),
+        ("routed", POINTER(c_uint8)),
+        ("always_execute", c_int64),
+        ("thresholds", POINTER(c_float)),
+        ("lowest_ratio", c_float),
+        ("highest_ratio", c_float),
+    ]
+
+
 _Error = POINTER(ErrorStruct)
 _Place = POINTER(c_void_p)
 _Sizes = POINTER(c_size_t)
@@ -184,6 +199,22 @@ class Api(ctypes.Structure):
         ),
         ("pool_create", CFUNCTYPE(c_int32, c_int64, _Place, _Error)),
         ("pool_destroy", CFUNCTYPE(None, c_void_p)),
+        ("model_routing", CFUNCTYPE(POINTER(Routing), c_void_p)),
+        (
+            "session_set_threshold",
+            CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int64, _Error),
+        ),
+        ("session_threshold", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int64, _Error)),
+        ("session_set_ratio", CFUNCTYPE(c_int32, c_void_p, c_double, _Error)),
+        ("session_set_budget", CFUNCTYPE(c_int32, c_void_p, c_int64, _Error)),
+        (
+            "session_kept",
+            CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, c_void_p, _Error),
+        ),
+        (
+            "session_probability",
+            CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, c_void_p, _Error),
+        ),
     ]
 
 

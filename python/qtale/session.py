@@ -14,6 +14,7 @@ import numpy as np
 from qtale import capi
 from qtale.errors import Error
 from qtale.handle import Handle
+from qtale.routing import Routing
 from qtale.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def _empty(rows: int, vocab: int) -> np.ndarray:
         ) from error
 
 
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise Error("INVALID_ARGUMENT", f"{name} must be a number, but is {value!r}")
+    return float(value)
+
+
 class Session:
     """Made by Artifact.session(). One thread at a time; a second one gets BUSY."""
 
@@ -80,6 +87,8 @@ class Session:
         self.handle = Handle(
             "session", pointer, artifact.api.session_destroy, parent=artifact.handle
         )
+        self._ratio: float | None = None
+        self._budget: int | None = None
 
     def step(self, tokens: Tokens, logits: str = "last") -> np.ndarray | None:
         """Appends tokens. logits: "last" float32 [1, vocab], "all" [count, vocab], "none" None.
@@ -175,7 +184,111 @@ class Session:
         twin, error = ctypes.c_void_p(), capi.ErrorStruct()
         with self.handle.use() as session:
             capi.check(self.artifact.api.session_fork(session, twin, error), error)
-        return self.artifact.adopt(twin)
+        fork = self.artifact.adopt(twin)
+        fork._ratio, fork._budget = self._ratio, self._budget
+        return fork
+
+    # -- What runs (routed models); set, it holds from the next step on --------
+
+    @property
+    def threshold(self) -> np.ndarray:
+        """A unit runs where its probability reaches this: float32 [layers] or [layers, 2].
+
+        Set to a number for all, [layers], or [layers, 2] (attention, FFN). 0 runs everything, above
+        1 only the positions that always run.
+        """
+        values = np.empty(self._routing.shape, np.float32)
+        error = capi.ErrorStruct()
+        with self.handle.use() as session:
+            code = self.artifact.api.session_threshold(
+                session, values.ctypes.data, values.size, error
+            )
+        capi.check(code, error)
+        return values
+
+    @threshold.setter
+    def threshold(self, value: float | Sequence | np.ndarray) -> None:
+        values = self._routing.as_thresholds(value)
+        error = capi.ErrorStruct()
+        with self.handle.use() as session:
+            code = self.artifact.api.session_set_threshold(
+                session, values.ctypes.data, values.size, error
+            )
+        capi.check(code, error)
+        self._ratio = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The share of (token, unit) pairs that shall run; None where thresholds decide.
+
+        Set by the model's calibration table (`qtale calibrate`). What really ran, with record:
+        `artifact.routing.ratio(session.kept)`.
+        """
+        _ = self._routing
+        return self._ratio
+
+    @ratio.setter
+    def ratio(self, value: float) -> None:
+        _ = self._routing
+        error = capi.ErrorStruct()
+        with self.handle.use() as session:
+            code = self.artifact.api.session_set_ratio(session, _number("ratio", value), error)
+        capi.check(code, error)
+        self._ratio = float(value)
+
+    @property
+    def budget(self) -> int | None:
+        """At most so many routed units run for a token, the first that want to; None: all."""
+        _ = self._routing
+        return self._budget
+
+    @budget.setter
+    def budget(self, value: int | None) -> None:
+        _ = self._routing
+        if value is not None and not (
+            isinstance(value, (int, np.integer)) and 0 <= value < 1 << 63
+        ):
+            raise Error(
+                "INVALID_ARGUMENT", f"budget must be an integer >= 0, or None, but is {value!r}"
+            )
+        error = capi.ErrorStruct()
+        with self.handle.use() as session:
+            code = self.artifact.api.session_set_budget(
+                session, -1 if value is None else int(value), error
+            )
+        capi.check(code, error)
+        self._budget = None if value is None else int(value)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """What ran for each token held: bool [layers, tokens] or [layers, 2, tokens].
+
+        True where there is no router. Needs a session with record=True.
+        """
+        return self._recorded(self.artifact.api.session_kept, bool)
+
+    @property
+    def probability(self) -> np.ndarray:
+        """The routers' probabilities, float32 of kept's shape; 1 where there is no router."""
+        return self._recorded(self.artifact.api.session_probability, np.float32)
+
+    def _recorded(self, call, dtype: type) -> np.ndarray:
+        shape = self._routing.shape
+        error = capi.ErrorStruct()
+        with self.handle.use() as session:
+            count = self.artifact.api.session_position(session)
+            values = np.empty((*shape, count), dtype)
+            capi.check(call(session, 0, count, values.ctypes.data, error), error)
+        return values
+
+    @property
+    def _routing(self) -> Routing:
+        routing = self.artifact.routing
+        if routing is None:
+            raise Error(
+                "UNSUPPORTED", f"{self.artifact.path}: the model has no routers; everything runs"
+            )
+        return routing
 
     # -- Its end -------------------------------------------------------------
 

@@ -5,7 +5,13 @@
 //   session   logits[t] = position of the token in the text, for the token
 //             that follows (t = token + 1), 0 for all others; vocabulary 16
 //   tokenizer 'a' is 3, 'b' is 4, ... ; 14 and 15 are the halves of "é"
+//   routing   with -DUNITS=1 or 2: 3 layers, the first without routers; the
+//             first 2 positions run everything. The p of the first routed unit
+//             is token / 16; of each other the same where the one before it
+//             ran, and 1 - token / 16 where it did not. A ratio takes the first
+//             entry of the calibration table that is not below it.
 
+#include "qtale/Runtime/ModuleABI.h"
 #include "qtale/Runtime/qtale.h"
 
 #include <stdio.h>
@@ -14,6 +20,12 @@
 
 enum { VOCAB = 16, CONTEXT = 32 };
 
+#ifdef UNITS
+enum { LAYERS = 3, ALWAYS = 2, ALL = LAYERS * UNITS };
+#else
+enum { ALL = 1 };
+#endif
+
 struct qtale_model {
   int sessions;
 };
@@ -21,7 +33,11 @@ struct qtale_model {
 struct qtale_session {
   qtale_model *model;
   int64_t position;
-  int busy;
+  int32_t record;
+  float thresholds[ALL];
+  int64_t budget;
+  uint8_t kept[ALL][CONTEXT];
+  float probability[ALL][CONTEXT];
 };
 
 static int32_t fail(qtale_error *error, int32_t code, const char *message) {
@@ -43,6 +59,112 @@ static void model_close(qtale_model *model) {
     abort();
   free(model);
 }
+
+#ifdef UNITS
+static const uint8_t routed[ALL] = {
+    [UNITS] = 1, [UNITS + 1] = 1, [ALL - 2] = 1, [ALL - 1] = 1};
+static const float defaults[ALL] = {[0 ... ALL - 1] = 0.5f};
+
+static struct {
+  qtale_calibration head;
+  float thresholds[QTALE_CALIBRATION_ENTRIES][ALL];
+} table = {{"qtale routing calibration table",
+            QTALE_CALIBRATION_ENTRIES,
+            0,
+            ALL,
+            0,
+            {0}},
+           {{0}}};
+
+static const qtale_routing *model_routing(const qtale_model *model) {
+  static qtale_routing routing;
+  // What the file holds, not what the C compiler sees here.
+  volatile const qtale_calibration *now = &table.head;
+  qtale_routing all = {LAYERS, UNITS, routed, ALWAYS, defaults, 0, 0};
+  routing = all;
+  if (now->count) {
+    routing.lowest_ratio = now->ratios[0];
+    routing.highest_ratio = now->ratios[now->count - 1];
+  }
+  return &routing;
+}
+
+static int32_t set_threshold(qtale_session *session, const float *thresholds,
+                             int64_t count, qtale_error *error) {
+  for (int64_t i = 0; i < count; ++i)
+    if (!(thresholds[i] >= 0))
+      return fail(error, QTALE_INVALID_ARGUMENT, "a threshold is below 0");
+  for (int64_t i = 0; i < ALL; ++i)
+    session->thresholds[i] = thresholds[i * count / ALL];
+  return QTALE_OK;
+}
+
+static int32_t threshold(const qtale_session *session, float *thresholds,
+                         int64_t count, qtale_error *error) {
+  if (count != ALL)
+    return fail(error, QTALE_INVALID_ARGUMENT, "another count");
+  memcpy(thresholds, session->thresholds, sizeof session->thresholds);
+  return QTALE_OK;
+}
+
+static int32_t set_ratio(qtale_session *session, double ratio,
+                         qtale_error *error) {
+  volatile const qtale_calibration *now = &table.head;
+  for (uint32_t i = 0; i < now->count; ++i)
+    if (now->ratios[i] >= ratio - 1e-6)
+      return set_threshold(session, table.thresholds[i], ALL, error);
+  return fail(error, QTALE_INVALID_ARGUMENT, "no such ratio in the table");
+}
+
+static int32_t set_budget(qtale_session *session, int64_t units,
+                          qtale_error *error) {
+  session->budget = units;
+  return QTALE_OK;
+}
+
+static int32_t check_record(const qtale_session *session, int64_t first,
+                            int64_t count, qtale_error *error) {
+  if (!session->record)
+    return fail(error, QTALE_INVALID_ARGUMENT, "made without record");
+  if (first < 0 || count < 0 || first + count > session->position)
+    return fail(error, QTALE_INVALID_ARGUMENT, "no such positions");
+  return QTALE_OK;
+}
+
+static int32_t kept(const qtale_session *session, int64_t first, int64_t count,
+                    uint8_t *kept, qtale_error *error) {
+  for (int64_t unit = 0; unit < ALL; ++unit)
+    memcpy(kept + unit * count, session->kept[unit] + first, count);
+  return check_record(session, first, count, error);
+}
+
+static int32_t probability(const qtale_session *session, int64_t first,
+                           int64_t count, float *probability,
+                           qtale_error *error) {
+  for (int64_t unit = 0; unit < ALL; ++unit)
+    memcpy(probability + unit * count, session->probability[unit] + first,
+           count * sizeof *probability);
+  return check_record(session, first, count, error);
+}
+
+static void route(qtale_session *session, int64_t at, int32_t token) {
+  int64_t budget = session->budget;
+  int below = 1;
+  for (int64_t unit = 0; unit < ALL; ++unit) {
+    float p = !routed[unit] ? 1 : below ? token / 16.0f : 1 - token / 16.0f;
+    int must = !routed[unit] || at < ALWAYS;
+    below = must || (p >= session->thresholds[unit] && budget);
+    if (!must && below && budget > 0)
+      --budget;
+    session->kept[unit][at] = below;
+    session->probability[unit][at] = p;
+  }
+}
+#else
+static const qtale_routing *model_routing(const qtale_model *model) {
+  return NULL;
+}
+#endif
 
 static const char *model_info(const qtale_model *model) {
   return "{\"version\": \"fake\", \"levels\": []}";
@@ -137,6 +259,11 @@ static int32_t session_create(const qtale_model *model,
     return fail(error, QTALE_UNSUPPORTED, "max_rows is 512 here");
   *session = calloc(1, sizeof **session);
   (*session)->model = (qtale_model *)model;
+  (*session)->record = options->record;
+#ifdef UNITS
+  memcpy((*session)->thresholds, defaults, sizeof defaults);
+  (*session)->budget = -1;
+#endif
   ++(*session)->model->sessions;
   return QTALE_OK;
 }
@@ -190,6 +317,10 @@ static int32_t step(const qtale_step *steps, int64_t count,
     int64_t first = s->wanted == QTALE_LOGITS_LAST  ? s->count - 1
                     : s->wanted == QTALE_LOGITS_ALL ? 0
                                                     : s->count;
+#ifdef UNITS
+    for (int64_t k = 0; k < s->count; ++k)
+      route(s->session, s->session->position + k, s->tokens[k]);
+#endif
     for (int64_t k = first; k < s->count; ++k) {
       float *row = s->logits + (k - first) * VOCAB;
       memset(row, 0, VOCAB * sizeof *row);
@@ -264,6 +395,15 @@ static const qtale_api api = {
     detokenize,
     pool_create,
     pool_destroy,
+    model_routing,
+#ifdef UNITS
+    set_threshold,
+    threshold,
+    set_ratio,
+    set_budget,
+    kept,
+    probability,
+#endif
 };
 
 const qtale_api *qtale_get_api(uint32_t version) {

@@ -43,6 +43,7 @@ def test_layout_is_the_header(build: Callable[..., Path], tmp_path: Path):
         "qtale_step": capi.Step,
         "qtale_session_options": capi.SessionOptions,
         "qtale_model_options": capi.ModelOptions,
+        "qtale_routing": capi.Routing,
         "qtale_api": capi.Api,
     }
     lines, expected = [], {}
