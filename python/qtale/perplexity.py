@@ -32,20 +32,14 @@ class Result:
     tokens: int
     windows: int
     context: int
+    #: Share of (token, routed unit) pairs that ran; None where everything does.
+    ratio: float | None = None
 
 
-def perplexity(
-    artifact: Artifact,
-    tokens: np.ndarray,
-    context: int | None = None,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] = lambda step, total: None,
-) -> Result:
-    """tokens: int [count]; progress takes (tokens just done, all tokens)."""
-    limit = artifact.context
-    context = limit if context is None else context
-    if not 2 <= context <= limit:
-        raise UserError(f"a window must hold 2 to {limit} tokens, but has {context}")
+def check_tokens(artifact: Artifact, tokens: np.ndarray, context: int) -> None:
+    """Refuses ids that are none of the model's, and windows that it does not take."""
+    if not 2 <= context <= artifact.context:
+        raise UserError(f"a window must hold 2 to {artifact.context} tokens, but has {context}")
     if len(tokens) < 2:
         raise UserError(f"a text of {len(tokens)} tokens has nothing to predict; give a longer one")
     if not 0 <= int(tokens.min()) <= int(tokens.max()) < artifact.vocab:
@@ -53,9 +47,30 @@ def perplexity(
             f"token ids from {tokens.min()} to {tokens.max()} do not fit the model's vocabulary of "
             f"{artifact.vocab}"
         )
+
+
+def perplexity(
+    artifact: Artifact,
+    tokens: np.ndarray,
+    context: int | None = None,
+    threads: int | None = None,
+    threshold: float | None = None,
+    ratio: float | None = None,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+) -> Result:
+    """tokens: int [count]; progress takes (tokens just done, all tokens).
+
+    threshold or ratio, of a routed model: as a session's.
+    """
+    context = artifact.context if context is None else context
+    check_tokens(artifact, tokens, context)
+    routing = artifact.routing
+    kept: list[np.ndarray] = []
     rows = max(1, min(512, _LOGITS_BYTES // (4 * artifact.vocab)))
     total, count, windows = 0.0, 0, 0
-    with artifact.session(threads=threads) as session:
+    with artifact.session(
+        threads=threads, threshold=threshold, ratio=ratio, record=routing is not None
+    ) as session:
         for begin in range(0, len(tokens), context):
             window = tokens[begin : begin + context]
             session.reset()
@@ -68,6 +83,9 @@ def perplexity(
                 total += float(losses.sum())
                 count += len(step)
                 progress(len(step), len(tokens))
+            if routing is not None:
+                kept.append(session.kept)
             windows += len(window) > 1
     mean = total / count
-    return Result(math.exp(min(mean, 700)), mean, count, windows, context)
+    ran = None if routing is None else routing.ratio(*kept)
+    return Result(math.exp(min(mean, 700)), mean, count, windows, context, ran)

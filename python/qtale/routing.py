@@ -64,10 +64,15 @@ class Routing:
             )
         return np.ascontiguousarray(array)
 
-    def ratio(self, kept: np.ndarray) -> float:
-        """The share that ran, of (token, routed unit) pairs from position always_execute on.
+    def pairs(self, values: np.ndarray) -> np.ndarray:
+        """[routed units, tokens - always_execute]: what routers decided about.
 
-        kept: bool [layers, tokens] or [layers, 2, tokens]. 1 where there is no such pair.
+        values: [layers, tokens] or [layers, 2, tokens], of one text from position 0 on.
         """
-        ran = kept[self.routed][:, self.always_execute :]
+        return values[self.routed][:, self.always_execute :]
+
+    def ratio(self, *kept: np.ndarray) -> float:
+        """The share that ran, of all texts' pairs; 1 where there is none. kept: as pairs takes."""
+        pairs = [self.pairs(text).ravel() for text in kept]
+        ran = np.concatenate(pairs) if pairs else np.empty(0)
         return float(ran.mean()) if ran.size else 1.0

@@ -9,10 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from qtale.cli.progress import Progress
-from qtale.errors import UserError
+from qtale.cli.text_input import add_text_options, read_tokens
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -26,21 +24,25 @@ def register(commands: argparse._SubParsersAction) -> None:
         ),
     )
     parser.add_argument("artifact", type=Path, metavar="ARTIFACT", help="a compiled model (m.so)")
-    text = parser.add_mutually_exclusive_group(required=True)
-    text.add_argument(
-        "--text",
-        type=Path,
-        metavar="FILE",
-        help="UTF-8 text; BOS goes before it, once",
-    )
-    text.add_argument(
-        "--ids", type=Path, metavar="FILE.npy", help="token ids, integers of shape [N] or [1, N]"
-    )
+    add_text_options(parser)
     parser.add_argument(
         "--context",
         type=int,
         metavar="N",
         help="tokens of a window (default: as many as the model takes)",
+    )
+    routing = parser.add_mutually_exclusive_group()
+    routing.add_argument(
+        "--ratio",
+        type=float,
+        metavar="R",
+        help="share of a routed model's units that run (needs a calibrated model)",
+    )
+    routing.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="units of a routed model run where their probability reaches this",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -52,45 +54,27 @@ def _run(arguments: argparse.Namespace) -> None:
     from qtale.perplexity import perplexity
 
     with load(arguments.artifact) as artifact:
-        if artifact.vocab == 0:
-            raise UserError(f"{arguments.artifact}: is no language model with a session")
-        if arguments.ids:
-            tokens = _read_ids(arguments.ids)
-        else:
-            bos = [] if artifact.bos is None else [artifact.bos]
-            ids = artifact.tokenizer.encode(_read_text(arguments.text))
-            tokens = np.array(bos + ids, np.int32)
+        tokens = read_tokens(arguments, artifact)
         start = time.perf_counter()
         with Progress("Evaluating", "tokens") as bar:
-            result = perplexity(artifact, tokens, arguments.context, arguments.threads, bar.advance)
+            result = perplexity(
+                artifact,
+                tokens,
+                arguments.context,
+                arguments.threads,
+                arguments.threshold,
+                arguments.ratio,
+                bar.advance,
+            )
         seconds = time.perf_counter() - start
     if arguments.json:
         print(json.dumps(dataclasses.asdict(result)))
     else:
         print(f"perplexity {result.perplexity:.4f}")
+    if result.ratio is not None:
+        print(f"{100 * result.ratio:.1f}% of what routers decide about ran", file=sys.stderr)
     print(
         f"{result.tokens} tokens in {result.windows} windows of {result.context}, "
         f"{result.tokens / seconds:.0f} tokens/s",
         file=sys.stderr,
     )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error})") from error
-
-
-def _read_ids(path: Path) -> np.ndarray:
-    try:
-        ids = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a .npy file: {error}") from error
-    if (
-        not isinstance(ids, np.ndarray)
-        or ids.dtype.kind not in "iu"
-        or ids.shape not in ((ids.size,), (1, ids.size))
-    ):
-        raise UserError(f"{path}: must hold integers of shape [N] or [1, N]")
-    return ids.reshape(-1)

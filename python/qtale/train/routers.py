@@ -47,8 +47,8 @@ class Plan:
     #: Ratios of the steps between lie from here to 1.
     lowest_ratio: float = 0.4
     ratio_weight: float = 4.0
-    steps: int = 800
-    batch: int = 16
+    steps: int = 1000
+    batch: int = 8
     learning_rate: float = 1e-3
     router_learning_rate: float = 3e-3
     seed: int = 0
