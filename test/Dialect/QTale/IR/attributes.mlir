@@ -8,8 +8,8 @@ func.func private @int(tensor<8x64xf32, #qtale.int<bits = 8, group = 128>>, tens
 func.func private @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>)
 // CHECK: @int_rows(tensor<?x40xf32, #qtale.int_rows<pad = 64>>)
 func.func private @int_rows(tensor<?x40xf32, #qtale.int_rows<pad = 64>>)
-// CHECK: @kv_cache(!qtale.kv_cache<4x8xf32>, !qtale.kv_cache<1x128xf16>)
-func.func private @kv_cache(!qtale.kv_cache<4x8xf32>, !qtale.kv_cache<1x128xf16>)
+// CHECK: @kv_cache(!qtale.kv_cache<4x8xf32>, !qtale.kv_cache<1x128xf16>, !qtale.kv_cache<4x8xi8, ragged>)
+func.func private @kv_cache(!qtale.kv_cache<4x8xf32>, !qtale.kv_cache<1x128xf16>, !qtale.kv_cache<4x8xi8, ragged>)
 
 #f32 = #qtale.source<file = "w.bin", offset = 64, bytes = 96, type = tensor<4x6xf32>>
 #u4 = #qtale.source<file = "w.bin", offset = 0, bytes = 5, type = tensor<3x3xui4>>

@@ -1,5 +1,5 @@
 // RUN: qtale-opt %s --mlir-print-op-generic | qtale-opt | qtale-opt | FileCheck %s
-// RUN: %python %S/Inputs/described.py examples %source/include/qtale/Dialect/QTale/IR %s
+// RUN: %python %S/Inputs/described.py examples %source/include/qtale/Dialect/QTale/IR %s %S/examples-routing.mlir
 //
 // The example in each op's description parses, verifies and prints as it stands
 // there. The script finds an op without one here, and one that reads otherwise.
@@ -76,16 +76,26 @@ func.func @launch(%context: !qtale.context, %x: tensor<?x64xf32>, %init: tensor<
 }
 
 // CHECK-LABEL: @buffers
-func.func @buffers(%context: !qtale.context, %cache: index, %sequence: index, %block: index, %offset: index, %rows: index) {
+func.func @buffers(%context: !qtale.context, %cache: index, %sequence: index, %block: index, %unit: index, %offset: index, %rows: index) {
   // CHECK: qtale.weight_address %{{.*}}, 4096 : memref<18432xi8>
   %w = qtale.weight_address %context, 4096 : memref<18432xi8>
   // CHECK: qtale.kv_block %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : memref<4x8x16xf32>, memref<4x16x8xf32>
   %k, %v = qtale.kv_block %context, %cache, %sequence, %block : memref<4x8x16xf32>, memref<4x16x8xf32>
+  // CHECK: qtale.unit_record %{{.*}}, %{{.*}} : memref<?xi8>, memref<?xf32>
+  %kept, %p = qtale.unit_record %context, %unit : memref<?xi8>, memref<?xf32>
   // CHECK: qtale.arena %{{.*}}, %{{.*}}[%{{.*}}] : memref<?x64xf32>
   %b = qtale.arena %context, %offset[%rows] : memref<?x64xf32>
   // CHECK: qtale.arena_limit %{{.*}}
   %limit = qtale.arena_limit %context
   return
+}
+
+// CHECK-LABEL: @reserve
+func.func @reserve(%context: !qtale.context, %cache: index, %keep: memref<?xi1>, %seq: memref<?xi32>, %pos: memref<?xi32>, %slots: memref<?xi32>) -> i32 {
+  // CHECK: qtale.reserve_slots %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : memref<?xi1>, memref<?xi32>, memref<?xi32>, memref<?xi32>
+  %code = qtale.reserve_slots %context, %cache, %keep, %seq, %pos, %slots
+    : memref<?xi1>, memref<?xi32>, memref<?xi32>, memref<?xi32>
+  return %code : i32
 }
 
 // CHECK-LABEL: @entry

@@ -86,19 +86,3 @@ func.func @attention_c2(%q: tensor<2x64xf32>, %cache: !qtale.kv_cache<4x8xf32>, 
     : tensor<2x64xf32>, !qtale.kv_cache<4x8xf32>, tensor<2xi32>, tensor<1xi32>
   return
 }
-
-// -----
-
-func.func @gather_rows_c1(%x: tensor<?x64xf32>, %rows: tensor<?xi32>) {
-  // expected-error@+1 {{result 'tensor<?x32xf32>' does not fit input 'tensor<?x64xf32>' and rows 'tensor<?xi32>'}}
-  %y = qtale.gather_rows %x, %rows : tensor<?x64xf32>, tensor<?xi32> -> tensor<?x32xf32>
-  return
-}
-
-// -----
-
-func.func @gather_rows_c1_rows(%x: tensor<?x64xf32>, %rows: tensor<2xi32>) {
-  // expected-error@+1 {{result 'tensor<3x64xf32>' does not fit input 'tensor<?x64xf32>' and rows 'tensor<2xi32>'}}
-  %y = qtale.gather_rows %x, %rows : tensor<?x64xf32>, tensor<2xi32> -> tensor<3x64xf32>
-  return
-}

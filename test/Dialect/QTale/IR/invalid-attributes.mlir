@@ -50,3 +50,18 @@ func.func private @cache_of_three(!qtale.kv_cache<2x4x8xf32>)
 
 // expected-error@+1 {{expected static shape}}
 func.func private @dynamic_cache(!qtale.kv_cache<?x8xf32>)
+
+// -----
+
+// expected-error@+1 {{expected 'ragged'}}
+func.func private @cache_of_a_kind(!qtale.kv_cache<4x8xf32, paged>)
+
+// -----
+
+// expected-error@+1 {{expected '>'}}
+func.func private @cache_of_two_kinds(!qtale.kv_cache<4x8xf32, ragged, ragged>)
+
+// -----
+
+// expected-error@+1 {{kv_cache needs heads and head_dim of at least 1, but has 4 and 0}}
+func.func private @no_values(!qtale.kv_cache<4x0xf32, ragged>)

@@ -487,6 +487,7 @@ def QTale_CompactOp : QTale_Op<"compact", [Pure]> {
 
     Constraints:
     - (C1) as many rows as flags.
+    - (C2) the count is one number.
 
     ```mlir
     %rows, %count = qtale.compact %keep : tensor<?xi1> -> tensor<?xi32>, tensor<1xi32>
