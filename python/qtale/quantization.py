@@ -104,7 +104,7 @@ def quantize_activations(x: np.ndarray, padded: int | None = None) -> tuple[np.n
     x = np.asarray(x, np.float32)
     rows, columns = x.shape
     padding = -columns % BLOCK if padded is None else padded - columns
-    x = np.pad(x, ((0, 0), (0, padding))).reshape(rows, -1, BLOCK)
+    x = np.pad(x, ((0, 0), (0, padding))).reshape(rows, (columns + padding) // BLOCK, BLOCK)
     scales = np.abs(x).max(-1) / np.float32(127)
     return np.clip(_divide(x, scales[..., None]), -127, 127), scales
 

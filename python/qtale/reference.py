@@ -99,7 +99,7 @@ class Reference:
     def heads(self, h: np.ndarray, layer: int, part: str) -> np.ndarray:
         """Queries, keys or values of normalized rows: [T, heads, d]."""
         y = self.linear(h, f"model.layers.{layer}.self_attn.{part}_proj")
-        return y.reshape(len(h), -1, self.config.head_dim)
+        return y.reshape(len(h), y.shape[1] // self.config.head_dim, self.config.head_dim)
 
     def entries(
         self, x: np.ndarray, layer: int, rows: np.ndarray, caches: list[_Entries]

@@ -1,168 +1,101 @@
-"""Random Hugging Face folders of any size, for tests and measurements.
+"""Models for tests and measurements: random, of any size, dense or routed.
 
-    python -m qtale.testing FOLDER --layers 16 --hidden 2048 --ffn 8192 --heads 32 --kv-heads 8 \\
-        --head-dim 64 --vocab 128256 --dtype float16
-
-Written piece by piece: a model of any size takes little memory. Weights are normal with deviation
-1/sqrt(in), so that activations keep their size from layer to layer and logits are of order one;
-norms lie around 1; the embedding is tied to the head, so it has the head's deviation.
+    python -m qtale.testing FOLDER                     the shape of Llama 3.2 1B
+    python -m qtale.testing FOLDER --layers 4 --hidden 256 --ffn 512 --heads 8 --kv-heads 2 \\
+        --head-dim 32 --vocab 1000 --router mlp2 --router-hidden 64 --first-routed 1
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import struct
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
-import numpy as np
+from qtale.checkpoint.routing import KV_POLICIES, ROUTERS, UNITS
+from qtale.errors import UserError
+from qtale.random_checkpoint import ITEM_BYTES, LLAMA_1B, TINY, write_random_checkpoint
+from qtale.random_routing import (
+    random_routed_config,
+    separating_thresholds,
+    widest_gap_threshold,
+)
 
-from qtale.checkpoint.hf_config import parse_config
+__all__ = [
+    "LLAMA_1B",
+    "TINY",
+    "random_routed_config",
+    "separating_thresholds",
+    "widest_gap_threshold",
+    "write_random_checkpoint",
+]
 
-_TILE = 4 << 20
-_ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-_SAFETENSORS_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-
-#: The shape of Llama 3.2 1B.
-LLAMA_1B = {
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 64,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 500000.0,
-    "rope_scaling": {
-        "factor": 32.0,
-        "high_freq_factor": 4.0,
-        "low_freq_factor": 1.0,
-        "original_max_position_embeddings": 8192,
-        "rope_type": "llama3",
-    },
-    "tie_word_embeddings": True,
-}
-
-#: A small model with a head_dim, kv heads and widths that are no multiples of anything.
-TINY = {
-    "hidden_size": 48,
-    "intermediate_size": 100,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "vocab_size": 97,
-    "max_position_embeddings": 128,
-    "rms_norm_eps": 1e-5,
-    "tie_word_embeddings": False,
+_SIZES = {
+    "layers": "num_hidden_layers",
+    "hidden": "hidden_size",
+    "ffn": "intermediate_size",
+    "heads": "num_attention_heads",
+    "kv-heads": "num_key_value_heads",
+    "head-dim": "head_dim",
+    "vocab": "vocab_size",
+    "context": "max_position_embeddings",
 }
 
 
-def write_random_checkpoint(
-    folder: str | Path,
-    config: dict,
-    dtype: str = "float32",
-    shards: int = 1,
-    seed: int = 0,
-) -> Path:
-    """Writes the configuration and `shards` safetensors files; returns `folder`."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    raw = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **config}
-    (folder / "config.json").write_text(json.dumps(raw, indent=2))
-    (folder / "generation_config.json").write_text('{"bos_token_id": 1, "eos_token_id": 2}')
-    shapes = list(parse_config(raw, folder / "config.json", 1, (2,)).shapes().items())
-    generator = np.random.default_rng(seed)
-    if shards == 1:
-        _write_safetensors(folder / "model.safetensors", shapes, dtype, generator)
-        return folder
-    weight_map: dict[str, str] = {}
-    for shard in range(shards):
-        name = f"model-{shard + 1:05d}-of-{shards:05d}.safetensors"
-        part = shapes[shard::shards]
-        _write_safetensors(folder / name, part, dtype, generator)
-        weight_map |= dict.fromkeys((tensor for tensor, _ in part), name)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    return folder
-
-
-def _write_safetensors(
-    path: Path,
-    shapes: list[tuple[str, tuple[int, ...]]],
-    dtype: str,
-    generator: np.random.Generator,
-) -> None:
-    header, at = {}, 0
-    for name, shape in shapes:
-        size = int(np.prod(shape)) * _ITEM_BYTES[dtype]
-        header[name] = {
-            "dtype": _SAFETENSORS_TYPES[dtype],
-            "shape": list(shape),
-            "data_offsets": [at, at + size],
-        }
-        at += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)))
-        file.write(text)
-        for name, shape in shapes:
-            for values in _random(name, shape, generator):
-                file.write(_stored(values, dtype).tobytes())
-
-
-def _random(
-    name: str, shape: tuple[int, ...], generator: np.random.Generator
-) -> Iterator[np.ndarray]:
-    count = int(np.prod(shape))
-    for begin in range(0, count, _TILE):
-        values = generator.standard_normal(min(_TILE, count - begin), np.float32)
-        if len(shape) == 2:
-            yield values * np.float32(shape[1] ** -0.5)
-        elif name.endswith("bias"):
-            yield values * np.float32(0.1)
-        else:
-            yield 1 + values * np.float32(0.1)
-
-
-def _stored(values: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype != "bfloat16":
-        return values.astype(dtype)
-    bits = values.view(np.uint32)
-    # To nearest, half to even.
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-
-
-def main() -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m qtale.testing", description="Writes a random Llama checkpoint."
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    options = {
-        "layers": "num_hidden_layers",
-        "hidden": "hidden_size",
-        "ffn": "intermediate_size",
-        "heads": "num_attention_heads",
-        "kv-heads": "num_key_value_heads",
-        "head-dim": "head_dim",
-        "vocab": "vocab_size",
-        "context": "max_position_embeddings",
-    }
-    for option, key in options.items():
+    for option, key in _SIZES.items():
         parser.add_argument(
             f"--{option}", dest=key, type=int, default=LLAMA_1B[key], help=f"{key} (%(default)s)"
         )
-    parser.add_argument("--dtype", choices=_ITEM_BYTES, default="float16", help="%(default)s")
+    parser.add_argument("--dtype", choices=ITEM_BYTES, default="float16", help="%(default)s")
     parser.add_argument("--shards", type=int, default=1, help="files (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="%(default)s")
-    arguments = parser.parse_args()
-    config = LLAMA_1B | {key: getattr(arguments, key) for key in options.values()}
-    write_random_checkpoint(
-        arguments.folder, config, arguments.dtype, arguments.shards, arguments.seed
+
+    routing = parser.add_argument_group("routing", "only with --router")
+    routing.add_argument("--router", choices=ROUTERS, help="none: every token runs every layer")
+    routing.add_argument("--router-hidden", type=int, default=128, help="%(default)s")
+    routing.add_argument(
+        "--first-routed", type=int, default=1, help="the first layer with a router (%(default)s)"
     )
+    routing.add_argument(
+        "--always-execute", type=int, default=2, help="tokens that always run (%(default)s)"
+    )
+    routing.add_argument("--unit", choices=UNITS, default="block", help="%(default)s")
+    routing.add_argument("--kv-policy", choices=KV_POLICIES, default="evict", help="%(default)s")
+    routing.add_argument("--scale-kept", action="store_true", help="scale what runs by p")
+    routing.add_argument("--adapter", type=int, default=0, help="its size (%(default)s: none)")
+    routing.add_argument("--threshold", type=float, default=0.5, help="%(default)s")
+    return parser
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    config = LLAMA_1B | {key: getattr(arguments, key) for key in _SIZES.values()}
+    if arguments.router:
+        config["qtale"] = {
+            "router": arguments.router,
+            "router_hidden_size": arguments.router_hidden,
+            "router_norm_eps": config["rms_norm_eps"],
+            "unit": arguments.unit,
+            "first_routed_layer": arguments.first_routed,
+            "always_execute_tokens": arguments.always_execute,
+            "kv_policy": arguments.kv_policy,
+            "scale_kept": arguments.scale_kept,
+            "adapter_size": arguments.adapter,
+            "threshold": arguments.threshold,
+        }
+    try:
+        write_random_checkpoint(
+            arguments.folder, config, arguments.dtype, arguments.shards, arguments.seed
+        )
+    except UserError as error:
+        print(f"qtale.testing: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from goldens import NAMES, THRESHOLDS, checkpoint, golden
 from qtale.reference import Reference, Scheme
 from qtale.reference_weights import Weights
+from qtale.testing import TINY, write_random_checkpoint
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -116,3 +122,29 @@ def test_unusable_thresholds(thresholds: float | np.ndarray):
 def test_unusable_budget():
     with pytest.raises(ValueError, match="budget"):
         Reference(checkpoint("tiny")).run([1, 2], budget=-1)
+
+
+@pytest.mark.parametrize("policy", ["evict", "compute", "copy"])
+@pytest.mark.parametrize("scheme", [{}, {"weights": "int8", "activations": "int8", "kv": "int8"}])
+def test_nothing_runs(tmp_path: Path, policy: str, scheme: dict):
+    """Where no token must run and none wants to, rows pass every routed layer unchanged."""
+    routing = {"router": "linear", "first_routed_layer": 1, "always_execute_tokens": 0}
+    routing |= {"kv_policy": policy, "threshold": 1.5}
+    folder = write_random_checkpoint(tmp_path / "routed", TINY | {"qtale": routing})
+    ids = [3, 1, 4]
+    run = Reference(folder, Scheme(**scheme)).run(ids)
+    assert not run.kept[1:].any()
+
+    # The same tensors, without the layers that were skipped.
+    tensors = load_file(folder / "model.safetensors")
+    (tmp_path / "dense").mkdir()
+    above = re.compile(r"model\.layers\.[12]\.")
+    save_file(
+        {name: value for name, value in tensors.items() if not above.match(name)},
+        tmp_path / "dense/model.safetensors",
+    )
+    config = json.loads((folder / "config.json").read_text()) | {"num_hidden_layers": 1}
+    del config["qtale"]
+    (tmp_path / "dense/config.json").write_text(json.dumps(config))
+    expected = Reference(tmp_path / "dense", Scheme(**scheme)).logits(ids)
+    np.testing.assert_allclose(run.logits, expected, atol=1e-12)
