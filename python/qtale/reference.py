@@ -70,6 +70,7 @@ class Reference:
     def __init__(self, checkpoint: str | Path | Checkpoint, scheme: Scheme | None = None):
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = open_checkpoint(checkpoint)
+        self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.scheme = scheme or Scheme()
         self.weights = Weights(checkpoint, self.scheme)

@@ -12,6 +12,7 @@ from qtale.exporter import export
 from qtale.reference import Reference
 from qtale.testing import (
     TINY,
+    main,
     random_routed_config,
     separating_thresholds,
     widest_gap_threshold,
@@ -62,6 +63,39 @@ def test_onnx_equals_reference(tmp_path: Path, seed: int):
             error = np.abs(step.logits[row, got] - run.logits[own]).max()
             assert error <= 1e-4 * np.abs(run.logits).max()
         begin = end
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Sizes and routing from the command line; an impossible one is one message."""
+    sizes = "--layers 2 --hidden 32 --ffn 48 --heads 4 --kv-heads 2 --head-dim 8 --vocab 50"
+    routing = "--router gate --router-hidden 6 --unit attention_ffn --first-routed 1 --scale-kept"
+
+    def command(arguments: str) -> int:
+        words = f"testing {tmp_path / 'model'} {sizes} {arguments}".split()
+        monkeypatch.setattr("sys.argv", words)
+        return main()
+
+    assert command(f"{routing} --kv-policy copy --threshold 0.25") == 0
+    config = Reference(tmp_path / "model").config
+    assert (config.num_layers, config.hidden_size, config.routing.threshold) == (2, 32, 0.25)
+    assert (config.routing.kv_policy, config.routing.scale_kept) == ("copy", True)
+    assert command("--router mlp2 --first-routed 2") == 1
+    assert "first_routed_layer is 2" in capsys.readouterr().err
+    assert command("") == 0
+    assert Reference(tmp_path / "model").config.routing is None
+
+
+@pytest.mark.parametrize("router", ["mlp2", "linear", "gate"])
+def test_probabilities_spread(tmp_path: Path, router: str):
+    """In every unit, also of the first layers, whose rows are small."""
+    routing = {"router": router, "router_hidden_size": 64, "router_norm_eps": 1e-5}
+    routing |= {"first_routed_layer": 0, "always_execute_tokens": 2, "threshold": 0.5}
+    config = TINY | {"hidden_size": 384, "intermediate_size": 768, "qtale": routing}
+    reference = Reference(write_random_checkpoint(tmp_path, config))
+    p = reference.run(np.arange(90)).probability
+    logit = np.log(p / (1 - p))
+    assert ((logit.std(axis=1) > 0.9) & (logit.std(axis=1) < 2.2)).all()
+    assert 0.2 < (p > 0.5).mean() < 0.8
 
 
 def test_widest_gap():

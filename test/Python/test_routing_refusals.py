@@ -26,6 +26,7 @@ ROUTING = {
     "threshold": 0.5,
 }
 ROUTER = "model.layers.1.router"
+PARTS = ("fc1.weight", "fc1.bias", "norm.weight", "fc2.weight", "fc2.bias")
 
 BLOCKS = {
     "router": ({"router": "moe"}, "qtale.router must be one of mlp2, linear, gate, but is 'moe'"),
@@ -61,12 +62,20 @@ BLOCKS = {
     "threshold_infinite": ({"threshold": float("inf")}, "qtale.threshold must be a number of at"),
     "threshold_beyond_floats": ({"threshold": 10**400}, "qtale.threshold must be a number of at"),
     "threshold_text": ({"threshold": "0.5"}, "qtale.threshold must be a number of at least 0"),
+    "adapter_without_tensors": (
+        {"adapter_size": 4},
+        'is missing; adapter_size in the "qtale" block',
+    ),
     "unknown_key": ({"top_k": 3}, "qtale.top_k is not known; remove it"),
 }
 
 #: Changes of the tensors: a new shape, or None to drop it.
 TENSORS = {
     "missing": ({f"{ROUTER}.fc1.weight": None}, f"{ROUTER}.fc1.weight [10, 48] is missing"),
+    "first_routed_layer_too_low": (
+        {f"{ROUTER}.{name}": None for name in PARTS},
+        "gives layer 1 such a router (its keys router, unit and first_routed_layer must fit",
+    ),
     "bias_missing": ({f"{ROUTER}.fc2.bias": None}, f"{ROUTER}.fc2.bias [2] is missing"),
     "shape": (
         {f"{ROUTER}.fc1.weight": (48, 10)},

@@ -108,6 +108,19 @@ def _header(path: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
+def _why(name: str) -> str:
+    """What asks for a tensor that is not there, where a key other than the sizes does."""
+    layer, _, part = name.removeprefix("model.layers.").partition(".")
+    if part.startswith("router"):
+        return (
+            f'; the "qtale" block of config.json gives layer {layer} such a router (its keys '
+            "router, unit and first_routed_layer must fit the tensors)"
+        )
+    if part.startswith("adapter"):
+        return '; adapter_size in the "qtale" block of config.json asks for it'
+    return ""
+
+
 def _select(
     folder: Path, config: LlamaConfig, tensors: dict[str, StoredTensor]
 ) -> dict[str, StoredTensor]:
@@ -121,7 +134,7 @@ def _select(
     for name, shape in config.shapes().items():
         tensor = tensors.pop(name, None)
         if tensor is None:
-            raise UserError(f"{folder}: the tensor {name} {list(shape)} is missing")
+            raise UserError(f"{folder}: the tensor {name} {list(shape)} is missing{_why(name)}")
         if tensor.shape != shape:
             raise UserError(
                 f"{tensor.file}: {name} has shape {list(tensor.shape)}, but config.json asks for "
