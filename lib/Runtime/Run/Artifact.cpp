@@ -100,6 +100,20 @@ int Artifact::open(const Options &options, const qtale_api *embedded) {
   return kDone;
 }
 
+int32_t Artifact::detokenize(int32_t previous, int32_t token,
+                             std::string &bytes, qtale_error *failure) const {
+  size_t length = 64;
+  int32_t code;
+  do {
+    bytes.resize(length);
+    code = api->detokenize(model, previous, &token, 1, &bytes[0], bytes.size(),
+                           &length, failure);
+  } while (code == QTALE_LIMIT && length > bytes.size());
+  if (code == QTALE_OK)
+    bytes.resize(length);
+  return code;
+}
+
 Artifact::~Artifact() {
   if (model)
     api->model_close(model);

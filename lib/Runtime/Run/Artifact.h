@@ -18,6 +18,10 @@ public:
   /// Loads the library (unless `embedded`) and opens the model.
   int open(const Options &options, const qtale_api *embedded);
 
+  /// The bytes of a token after another (-1: the first). A qtale_code.
+  int32_t detokenize(int32_t previous, int32_t token, std::string &bytes,
+                     qtale_error *failure) const;
+
   const qtale_api *api = nullptr;
   qtale_model *model = nullptr;
   double loadSeconds = 0;

@@ -75,7 +75,7 @@ static std::string line(const char *what, int64_t tokens,
 
 int qtale::run::bench(const Artifact &artifact, const Options &options) {
   Session session(artifact);
-  if (int code = session.create(options.threads))
+  if (int code = session.create(options))
     return code;
   int64_t context = artifact.api->model_context(artifact.model);
   if (context < 2)

@@ -13,6 +13,7 @@
 #include "Messages.h"
 #include "Prompt.h"
 #include "Session.h"
+#include "Stats.h"
 #include "TextStream.h"
 #include <algorithm>
 #include <ctime>
@@ -47,18 +48,11 @@ int TokenWriter::write(int32_t previous, int32_t token) {
     return print(text) ? kDone : kFailed;
   }
   qtale_error failure;
-  size_t length = 64;
-  int32_t code;
-  do {
-    bytes.resize(length);
-    code = artifact.api->detokenize(artifact.model, previous, &token, 1,
-                                    &bytes[0], bytes.size(), &length, &failure);
-  } while (code == QTALE_LIMIT && length > bytes.size());
+  int32_t code = artifact.detokenize(previous, token, bytes, &failure);
   if (code == QTALE_UNSUPPORTED)
     return error("%s (--output=ids prints ids)", failure.message);
   if (code != QTALE_OK)
     return error("%s", failure.message);
-  bytes.resize(length);
   return print(stream.push(bytes)) ? kDone : kFailed;
 }
 
@@ -109,9 +103,11 @@ struct Generation {
   int64_t written = 0; /// tokens
   int64_t decoded = 0; /// steps of a single token
   double promptSeconds = 0, decodeSeconds = 0;
-  bool full = false; /// it ended because the context did
+  bool full = false;              /// it ended because the context did
+  std::vector<int32_t> read = {}; /// by the session
 
   int write(std::vector<int32_t> tokens);
+  double msPerToken() const;
   void report() const;
 };
 
@@ -134,6 +130,7 @@ int Generation::write(std::vector<int32_t> tokens) {
     }
     if (int code = session.step(tokens, &logits))
       return code;
+    read.insert(read.end(), tokens.begin(), tokens.end());
     if (position == 0)
       promptSeconds = now() - begin;
     else
@@ -160,6 +157,13 @@ static std::string counted(int64_t tokens) {
   return std::to_string(tokens) + (tokens == 1 ? " token" : " tokens");
 }
 
+/// Of those decoded one by one; of the prompt, where there are none.
+double Generation::msPerToken() const {
+  if (decoded)
+    return decodeSeconds / double(decoded) * 1e3;
+  return read.empty() ? 0 : promptSeconds / double(read.size()) * 1e3;
+}
+
 void Generation::report() const {
   if (full)
     note("stopped: the context of %s is full",
@@ -177,13 +181,17 @@ void Generation::report() const {
 
 int qtale::run::generate(const Artifact &artifact, const Options &options) {
   Session session(artifact);
-  if (int code = session.create(options.threads))
+  if (int code = session.create(options))
     return code;
   if (int code = checkOutput(artifact, options))
     return code;
   std::vector<int32_t> tokens;
   if (int code = readPrompt(artifact, options, tokens))
     return code;
+  Stats stats(artifact, options);
+  if (options.stats)
+    if (int code = stats.open())
+      return code;
   Generation generation{artifact, options, session,
                         TokenWriter(artifact, options.outputIds),
                         chooseSeed(options)};
@@ -196,5 +204,8 @@ int qtale::run::generate(const Artifact &artifact, const Options &options) {
   if (code)
     return code;
   generation.report();
+  if (options.stats)
+    return stats.write(session.handle, generation.read,
+                       generation.msPerToken());
   return kDone;
 }

@@ -85,11 +85,33 @@ static const char *setTopP(Options &options, const std::string &value) {
                                                        : "a number from 0 to 1";
 }
 
-/// The options of routed models are read, so that the answer can be about the
-/// model and not about the spelling.
-static const char *checkReal(const std::string &value, double high) {
-  double number;
-  return parseReal(value, 0, high, number) ? nullptr : "a number";
+static const char *setThreshold(Options &options, const std::string &value) {
+  options.routing = "--threshold";
+  return parseReal(value, 0, 1e6, options.threshold.emplace())
+             ? nullptr
+             : "a number of at least 0 (0 runs everything)";
+}
+
+static const char *setRatio(Options &options, const std::string &value) {
+  options.routing = "--ratio";
+  double &ratio = options.ratio.emplace();
+  return parseReal(value, 0, 1, ratio) && ratio > 0
+             ? nullptr
+             : "a number above 0 and at most 1";
+}
+
+static const char *setBudget(Options &options, const std::string &value) {
+  options.routing = "--budget";
+  return parseWhole(value, 0, INT64_MAX, options.budget.emplace())
+             ? nullptr
+             : kWholeNumber;
+}
+
+static const char *setStats(Options &options, const std::string &value) {
+  options.routing = "--stats";
+  options.stats = true;
+  options.statsFile = value;
+  return nullptr;
 }
 
 static const Option kOptions[] = {
@@ -146,24 +168,16 @@ static const Option kOptions[] = {
      Value::Required, setSeed},
     {"--output", "text|ids", "print text, or ids with commas between (text)",
      Value::Required, setOutput},
-    {"--threshold", "X", "of routed models: run a layer from this probability",
-     Value::Required,
-     [](Options &o, const std::string &v) -> const char * {
-       o.routing = "--threshold";
-       return checkReal(v, 1e6);
-     }},
-    {"--ratio", "R", "of routed models: share of the layers that run",
-     Value::Required,
-     [](Options &o, const std::string &v) -> const char * {
-       o.routing = "--ratio";
-       return checkReal(v, 1);
-     }},
-    {"--stats", "FILE.json", "of routed models: what ran, token by token",
-     Value::Optional,
-     [](Options &o, const std::string &) -> const char * {
-       o.routing = "--stats";
-       return nullptr;
-     }},
+    group("Routed models, which skip layers"),
+    {"--threshold", "X", "run a layer where its probability is at least X",
+     Value::Required, setThreshold},
+    {"--ratio", "R",
+     "run about this share of the layers (after qtale calibrate)",
+     Value::Required, setRatio},
+    {"--budget", "N", "run at most N of them for a token", Value::Required,
+     setBudget},
+    {"--stats", "FILE.json", "what ran: token by token, or a table to stderr",
+     Value::Optional, setStats},
     group("Everything else"),
     {"--output-dir", "DIR", "with --input: write each output as DIR/NAME.npy",
      Value::Required,
@@ -246,6 +260,13 @@ static int checkTogether(const Options &options, bool takesArtifact) {
                   "--bench or --verify");
   if (!options.outputDir.empty() && options.inputs.empty())
     return misuse("--output-dir goes with --input");
+  if (options.threshold && options.ratio)
+    return misuse("--threshold and --ratio set the same; give one of them");
+  bool writes = options.prompt || options.ids;
+  if (options.stats && !writes)
+    return misuse("--stats goes with --prompt or --ids");
+  if (options.routing && !writes && !options.bench)
+    return misuse("%s goes with --prompt, --ids or --bench", options.routing);
   if (options.json && !options.info && !options.bench)
     return misuse("--json goes with --info or --bench");
   return kDone;
@@ -272,6 +293,9 @@ int qtale::run::parseOptions(int argc, char **argv, bool takesArtifact,
       if (option->kind == Value::None)
         return misuse("%s takes no value", name.c_str());
       value = word.substr(equal + 1);
+      if (option->kind == Value::Optional && value.empty())
+        return misuse("%s= has no value; leave the = out, or give a %s",
+                      name.c_str(), option->value);
     } else if (option->kind == Value::Required) {
       if (i + 1 == argc)
         return misuse("%s needs a value: %s", name.c_str(), option->value);

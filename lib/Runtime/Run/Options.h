@@ -34,7 +34,14 @@ struct Options {
   int64_t threads = 0; /// 0: the machine's cores
   bool outputIds = false;
   bool json = false;
-  const char *routing = nullptr; /// an option that only routed models have
+
+  // Of routed models.
+  std::optional<double> threshold;
+  std::optional<double> ratio;
+  std::optional<int64_t> budget;
+  bool stats = false;
+  std::string statsFile;         /// empty: a table
+  const char *routing = nullptr; /// one of these options, where one was given
 };
 
 /// Reads the command line; kDone or kMisused, which was reported.

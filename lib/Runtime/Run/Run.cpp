@@ -32,7 +32,7 @@ static int execute(const Options &options, const qtale_api *embedded) {
   Artifact artifact;
   if (int code = artifact.open(options, embedded))
     return code;
-  if (options.routing)
+  if (options.routing && !artifact.api->model_routing(artifact.model))
     return error("this model has no router, so %s means nothing to it",
                  options.routing);
   if (options.verify)

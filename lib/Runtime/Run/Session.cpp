@@ -10,16 +10,33 @@ Session::~Session() {
     artifact.api->session_destroy(handle);
 }
 
-int Session::create(int64_t threads) {
+/// How much of a routed model runs.
+int32_t Session::setRouting(const Options &options, qtale_error *failure) {
+  const qtale_api *api = artifact.api;
+  int32_t code = QTALE_OK;
+  if (options.threshold) {
+    float threshold = static_cast<float>(*options.threshold);
+    code = api->session_set_threshold(handle, &threshold, 1, failure);
+  }
+  if (code == QTALE_OK && options.ratio)
+    code = api->session_set_ratio(handle, *options.ratio, failure);
+  if (code == QTALE_OK && options.budget)
+    code = api->session_set_budget(handle, *options.budget, failure);
+  return code;
+}
+
+int Session::create(const Options &given) {
   if (artifact.api->model_vocab(artifact.model) <= 0)
     return error("this model has no session (it is a function, not a language "
                  "model that steps); call it with --input NAME=FILE.npy, or "
                  "see --info");
   qtale_session_options options = {};
-  options.threads = threads;
+  options.threads = given.threads;
+  options.record = given.stats;
   qtale_error failure;
   if (artifact.api->session_create(artifact.model, &options, &handle,
-                                   &failure) != QTALE_OK)
+                                   &failure) != QTALE_OK ||
+      setRouting(given, &failure) != QTALE_OK)
     return error("%s", failure.message);
   return kDone;
 }

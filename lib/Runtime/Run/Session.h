@@ -14,14 +14,17 @@ public:
   Session(const Session &) = delete;
   ~Session();
 
-  /// Refuses models that have none.
-  int create(int64_t threads);
+  /// With the options' threads, and what they say about routing. Refuses models
+  /// that have no sessions.
+  int create(const Options &options);
   /// A step; the last token's logits, where `logits` is not null.
   int step(const std::vector<int32_t> &tokens, std::vector<float> *logits);
 
   qtale_session *handle = nullptr;
 
 private:
+  int32_t setRouting(const Options &options, qtale_error *failure);
+
   const Artifact &artifact;
 };
 

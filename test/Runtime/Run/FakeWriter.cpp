@@ -4,6 +4,13 @@
 //         token 0 at the begin makes them NaN, after '~' comes '~' for ever
 //   run   "double/y" = 2 x,  "n" = n as it came
 //
+// With QTALE_FAKE_UNITS it is a routed model of two layers with so many units,
+// of which layer 0 has no router. What runs changes nothing but the record:
+//
+//   p of unit u of layer 1 = ((position + u) mod 4) / 4;  position 0 always runs
+//
+// With one unit it is calibrated: ratio 0.5 is threshold 0.5, ratio 1 is 0.
+//
 // Its tokenizer has a token for each byte: 0 <unk>, 1 <s>, 2 </s>, 3 + byte.
 //
 //===----------------------------------------------------------------------===//
@@ -24,6 +31,7 @@ constexpr int64_t kVocab = 259, kContext = 40;
 /// Whole and broken characters: é, an emoji, a byte that is none.
 constexpr char kText[] = "H\xc3\xa9llo \xf0\x9f\x98\x80 \xff!\nSecond line";
 constexpr int64_t kLength = sizeof(kText) - 1;
+constexpr int64_t kUnits = QTALE_FAKE_UNITS;
 
 /// The tokenizer's tables, filled when the library is loaded.
 struct Tables {
@@ -68,6 +76,24 @@ int32_t *ints(void *memref) {
   return static_cast<int32_t *>(static_cast<qtale_memref *>(memref)->aligned);
 }
 
+/// Decides for the rows, as compiled code would.
+void route(qtale_context *context, void *const *args) {
+  auto *memrefs = reinterpret_cast<qtale_memref *const *>(args);
+  const int32_t *sequences = ints(args[1]), *positions = ints(args[2]);
+  auto *thresholds = static_cast<const float *>(memrefs[4]->aligned);
+  int32_t *budgets = ints(args[5]);
+  for (int64_t row = 0; row < context->rows; ++row)
+    for (int64_t u = 0; u < kUnits; ++u) {
+      int64_t unit = kUnits + u, position = positions[row];
+      float p = (position + u) % 4 / 4.0f;
+      float threshold = thresholds[sequences[row] * 2 * kUnits + unit];
+      bool wanted = p >= threshold && budgets[row] > 0;
+      budgets[row] -= position > 0 && wanted;
+      context->kept[unit * context->rows + row] = position == 0 || wanted;
+      context->probability[unit * context->rows + row] = p;
+    }
+}
+
 int32_t step(qtale_context *context, void *const *args) {
   if (context->thread)
     return QTALE_OK;
@@ -85,7 +111,10 @@ int32_t step(qtale_context *context, void *const *args) {
     for (int64_t v = 0; v < kVocab; ++v)
       logits[i * kVocab + v] = broken ? NAN : v == next ? 9.0f : -1.0f;
   }
-  *memrefs[4] = {logits, logits, 0, {logitRows, kVocab, kVocab, 1}};
+  if (kUnits)
+    route(context, args);
+  *memrefs[kUnits ? 6 : 4] = {
+      logits, logits, 0, {logitRows, kVocab, kVocab, 1}};
   return QTALE_OK;
 }
 
@@ -124,6 +153,19 @@ const char info[] =
     "\"fake.safetensors\", \"bytes\": 448}, \"session\": {\"layers\": 0, "
     "\"vocab\": 259, \"router\": null}}";
 
+const uint8_t routed[] = {0, kUnits == 1, 1, 1};
+const float thresholds[] = {0.5f, 0.5f, 0.5f, 0.5f};
+struct {
+  qtale_calibration head;
+  float thresholds[QTALE_CALIBRATION_ENTRIES][2];
+} calibration = {{"qtale routing calibration table",
+                  QTALE_CALIBRATION_ENTRIES,
+                  2,
+                  2,
+                  0,
+                  {0.5f, 1}},
+                 {{0.5f, 0.5f}, {0, 0}}};
+
 } // namespace
 
 extern "C" const qtale_module qtale_module_descriptor = {
@@ -148,9 +190,9 @@ extern "C" const qtale_module qtale_module_descriptor = {
     1,
     eos,
     nullptr,
-    0,
-    0,
-    nullptr,
-    0,
-    nullptr,
-    nullptr};
+    kUnits ? 2 : 0,
+    kUnits,
+    routed,
+    1,
+    thresholds,
+    kUnits == 1 ? &calibration.head : nullptr};

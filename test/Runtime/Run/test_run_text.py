@@ -121,13 +121,6 @@ def test_logits_that_are_no_numbers():
     assert "not numbers at position 0" in done.err
 
 
-@pytest.mark.parametrize("option", ["--threshold=0.5", "--ratio=0.5", "--stats", "--stats=x.json"])
-def test_routing_needs_a_router(option):
-    done = run("--prompt", "", option)
-    assert (done.code, done.out) == (1, "")
-    assert "no router" in done.err
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
