@@ -20,7 +20,7 @@ from qtale.errors import UserError
 from qtale.reference import negative_log_likelihood
 
 #: Bytes of logits that are held at once.
-_LOGITS_BYTES = 64 << 20
+LOGITS_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def perplexity(
     check_tokens(artifact, tokens, context)
     routing = artifact.routing
     kept: list[np.ndarray] = []
-    rows = max(1, min(512, _LOGITS_BYTES // (4 * artifact.vocab)))
+    rows = max(1, min(512, LOGITS_BYTES // (4 * artifact.vocab)))
     total, count, windows = 0.0, 0, 0
     with artifact.session(
         threads=threads, threshold=threshold, ratio=ratio, record=routing is not None

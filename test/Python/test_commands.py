@@ -123,7 +123,7 @@ def test_eval_in_pieces(fake: Path, monkeypatch: pytest.MonkeyPatch):
     ids = np.arange(3, 12).repeat(3)
     with qtale.load(fake) as artifact:
         whole = perplexity.perplexity(artifact, ids)
-        monkeypatch.setattr(perplexity, "_LOGITS_BYTES", 16 * 4 * 3)
+        monkeypatch.setattr(perplexity, "LOGITS_BYTES", 16 * 4 * 3)
         pieces = perplexity.perplexity(artifact, ids)
     assert pieces.nll == pytest.approx(whole.nll, rel=1e-12)
     assert (pieces.tokens, pieces.windows) == (whole.tokens, whole.windows)
@@ -135,6 +135,42 @@ def test_eval_text(fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["eval", str(fake), "--text", str(tmp_path / "text"), "--json"]) == 0
     losses = fake_nll([1, 3, 4, 5, 3, 4, 6], 32)
     assert json.loads(capsys.readouterr().out)["nll"] == pytest.approx(np.mean(losses))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.5])
+def test_eval_at_a_threshold(
+    fake_routed: Path, tmp_path: Path, threshold: float, capsys: pytest.CaptureFixture[str]
+):
+    """What ran is told: by fake_model.c's rule, of tokens from position 2 on."""
+    ids = np.random.default_rng(0).integers(0, 16, 40)
+    np.save(tmp_path / "ids.npy", ids)
+    arguments = ["eval", str(fake_routed), "--ids", str(tmp_path / "ids.npy")]
+    assert main([*arguments, "--threshold", str(threshold), "--json"]) == 0
+    with qtale.load(fake_routed) as artifact:
+        routers = int(artifact.routing.routed.sum())
+    # Two windows, of 32 and 8 tokens; the last token of each predicts nothing, and is not run.
+    read = np.concatenate((ids[2:31], ids[34:39]))
+    ran, below = [], np.ones(len(read), bool)
+    for _ in range(routers):
+        below = np.where(below, read / 16, 1 - read / 16) >= threshold
+        ran.append(below)
+    out = capsys.readouterr()
+    assert json.loads(out.out)["ratio"] == pytest.approx(np.mean(ran))
+    assert f"{100 * np.mean(ran):.1f}% of what routers decide about ran" in out.err
+    assert main(arguments) == 0
+    assert main([*arguments, "--threshold", "-1"]) == 1
+
+
+def test_eval_of_dense_models_has_no_ratio(
+    fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    np.save(tmp_path / "ids.npy", np.arange(3, 12))
+    arguments = ["eval", str(fake), "--ids", str(tmp_path / "ids.npy")]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ratio"] is None
+    for option in ("--ratio", "--threshold"):
+        assert main([*arguments, option, "0.5"]) == 1
+        assert "has no routers" in capsys.readouterr().err
 
 
 def test_negative_log_likelihood():
@@ -171,7 +207,7 @@ def test_eval_errors(fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 # -- all ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [[], ["export"], ["eval"]])
+@pytest.mark.parametrize("command", [[], ["export"], ["eval"], ["calibrate"], ["plot"]])
 def test_help(command: list[str]):
     done = qtale_command(*command, "--help")
     assert done.returncode == 0
@@ -185,6 +221,9 @@ def test_wrong_usage():
         ["nonsense"],
         ["eval", "m.so"],
         ["eval", "m.so", "--text", "a", "--ids", "b"],
+        ["eval", "m.so", "--text", "a", "--ratio", "0.5", "--threshold", "0.5"],
+        ["calibrate", "m.so"],
+        ["plot", "s.json"],
     ):
         done = qtale_command(*words)
         assert done.returncode == 2

@@ -4,6 +4,8 @@
     qtale compile   ONNX                  -> artifact      (is qtale-compile)
     qtale generate  artifact, prompt      -> text          (is qtale-run)
     qtale eval      artifact, text        -> perplexity
+    qtale calibrate artifact, text        -> thresholds by ratio, in the artifact
+    qtale plot      statistics            -> a picture of what ran
 
 Exit: 0 done, 1 the input, model or file was at fault, 2 wrong usage.
 """
@@ -15,7 +17,13 @@ import os
 import sys
 
 import qtale
-from qtale.cli import eval_command, export_command, tool_commands
+from qtale.cli import (
+    calibrate_command,
+    eval_command,
+    export_command,
+    plot_command,
+    tool_commands,
+)
 from qtale.errors import Error, UsageError, UserError
 
 _EPILOG = """\
@@ -37,7 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qtale {qtale.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (export_command, tool_commands, eval_command):
+    for module in (
+        export_command,
+        tool_commands,
+        eval_command,
+        calibrate_command,
+        plot_command,
+    ):
         module.register(commands)
     return parser
 

@@ -1,0 +1,56 @@
+"""`qtale calibrate`: which thresholds make which share of a routed model run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from qtale.cli.progress import Progress
+from qtale.cli.text_input import add_text_options, read_tokens
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "calibrate",
+        help="let a compiled routed model run at a chosen ratio",
+        description=(
+            "Measures on a text which thresholds make 30%, 40%, ... 100% of the routed units run, "
+            "and writes them into the artifact, in place of an earlier table. Then --ratio, and "
+            "session.ratio in Python, take any ratio from 0.3 to 1. Text of the kind that the "
+            "model will work on is best; some thousand tokens are enough."
+        ),
+    )
+    parser.add_argument("artifact", type=Path, metavar="ARTIFACT", help="a compiled model (m.so)")
+    add_text_options(parser)
+    parser.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="the text is read in windows of N tokens (default: as many as the model takes)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from qtale.artifact import load
+    from qtale.calibration import calibrate
+    from qtale.calibration_table import write_table
+
+    with load(arguments.artifact) as artifact:
+        tokens = read_tokens(arguments, artifact)
+        with Progress("Calibrating", "tokens") as bar:
+            result = calibrate(
+                artifact,
+                tokens,
+                context=arguments.context,
+                threads=arguments.threads,
+                progress=bar.advance,
+            )
+    count = len(result.ratios)
+    write_table(arguments.artifact, result.ratios, result.thresholds.reshape(count, -1))
+    print("ratio   ran   perplexity")
+    for ratio, ran, perplexity in zip(
+        result.ratios, result.measured, result.perplexities, strict=True
+    ):
+        print(f"{ratio:5.2f} {ran:5.3f} {perplexity:12.4f}")
