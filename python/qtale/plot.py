@@ -37,6 +37,7 @@ class Statistics:
     text: list[str]
     #: bool [rows, tokens]: a row for each layer, or for each of its units.
     kept: np.ndarray
+    #: Of a layer: 1, or 2 for its attention and its FFN.
     units: int
     ratio: float | None
     ms_per_token: float | None
@@ -55,15 +56,17 @@ def read_statistics(path: Path) -> Statistics:
         kept = np.array(raw["kept"], np.float64)
     except (TypeError, ValueError) as error:
         raise UserError(f'{path}: the rows of "kept" must hold as many numbers each') from error
-    if kept.ndim not in (2, 3) or not kept.size or not np.isin(kept, (0, 1)).all():
+    if kept.ndim != 2 or not kept.size or not np.isin(kept, (0, 1)).all():
         raise UserError(f'{path}: "kept" must hold 0 or 1 for each layer and token')
-    units = kept.shape[1] if kept.ndim == 3 else 1
-    kept = kept.reshape(-1, kept.shape[-1]).astype(bool)
-    text = raw.get("text", raw.get("tokens", [""] * kept.shape[1]))
+    units = raw.get("units", 1)
+    if units not in (1, 2) or len(kept) % units:
+        raise UserError(f'{path}: "units" must be 1 or 2 and divide the rows of "kept"')
+    # Without a tokenizer there are only ids.
+    text = raw.get("text") or raw.get("tokens")
     if not isinstance(text, list) or len(text) != kept.shape[1]:
         raise UserError(f'{path}: "text" and "kept" must have the same tokens')
     values = [_number(raw, key, path) for key in ("ratio", "ms_per_token", "kv_bytes")]
-    return Statistics([str(item) for item in text], kept, units, *values)
+    return Statistics([str(item) for item in text], kept.astype(bool), units, *values)
 
 
 def _number(raw: dict, key: str, path: Path) -> float | None:

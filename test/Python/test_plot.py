@@ -51,7 +51,7 @@ def test_cells(tmp_path: Path):
     picture = tmp_path / "new" / "ran.png"
     assert main(["plot", str(write(tmp_path / "s.json")), "-o", str(picture)]) == 0
     np.testing.assert_array_equal(cells(picture, 3), KEPT)
-    units = write(tmp_path / "units.json", kept=[KEPT[:2], [KEPT[2], KEPT[0]]])
+    units = write(tmp_path / "units.json", kept=[*KEPT, KEPT[0]], units=2)
     assert main(["plot", str(units), "-o", str(picture)]) == 0
     np.testing.assert_array_equal(cells(picture, 4), [*KEPT, KEPT[0]])
 
@@ -68,9 +68,10 @@ def test_words(tmp_path: Path):
     assert any("ratio 0.5 " in w and "1.25 ms per token" in w and "KV 3 KiB" in w for w in words)
     assert main(["plot", str(statistics), "-o", str(picture)]) == 0
     assert picture.read_text() == first
-    units = write(statistics, kept=[KEPT[:2], KEPT[:2]], ratio=None, kv_bytes=None)
+    units = write(statistics, kept=KEPT[:2], units=2, text=[], ratio=None, kv_bytes=None)
     assert main(["plot", str(units), "-o", str(picture)]) == 0
-    assert "layer 1 attention" in picture.read_text()
+    assert "layer 0 attention" in picture.read_text()
+    assert ">8</text>" in picture.read_text()  # the last token's id
     assert "ratio" not in picture.read_text()
 
 
@@ -89,6 +90,9 @@ def test_large(tmp_path: Path):
         ({"kept": [[0, 2, 1, 1, 1]]}, '"kept" must hold 0 or 1'),
         ({"kept": [[0, 1], [1]]}, "as many numbers each"),
         ({"kept": "all"}, "as many numbers each"),
+        ({"kept": [[[0, 1]]]}, '"kept" must hold 0 or 1'),
+        ({"units": 2}, '"units" must be 1 or 2'),
+        ({"units": 3}, '"units" must be 1 or 2'),
         ({"text": ["a"]}, "must have the same tokens"),
         ({"ratio": "half"}, '"ratio" must be a number'),
     ],
