@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -205,6 +206,16 @@ def test_eval_errors(fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 # -- all ---------------------------------------------------------------------
+
+
+def test_only_training_imports_torch():
+    package = Path(qtale.__file__).parent
+    found = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if re.search(r"^\s*(import|from) torch\b", path.read_text(), re.MULTILINE)
+    }
+    assert found == {"train"}
 
 
 @pytest.mark.parametrize("command", [[], ["export"], ["eval"], ["calibrate"], ["plot"]])
