@@ -31,6 +31,9 @@ RATIOS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 #: Tokens that the quantiles of p need to mean something.
 _LEAST_TOKENS = 100
 
+#: A session for each ratio holds a window in its caches.
+_LONGEST_WINDOW = 2048
+
 #: More than any probability: only what must run does.
 _NOTHING = 2.0
 
@@ -61,7 +64,7 @@ def calibrate(
     routing = artifact.routing
     if routing is None:
         raise UserError(f"{artifact.path}: the model has no routers; there is nothing to calibrate")
-    context = artifact.context if context is None else context
+    context = min(artifact.context, _LONGEST_WINDOW) if context is None else context
     check_tokens(artifact, tokens, context)
     windows = [tokens[begin : begin + context] for begin in range(0, len(tokens), context)]
     counted = sum(max(0, len(window) - routing.always_execute) for window in windows)
