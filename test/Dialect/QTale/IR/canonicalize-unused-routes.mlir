@@ -69,7 +69,7 @@ func.func @results_stay_over_inputs(%a: tensor<?x8xf32>, %b: tensor<?x8xf32>, %c
 }
 
 // With another region, inputs pass for nothing: what one region reads stays for
-// both, and a result that is read may be over any input.
+// both, and a result that is read needs no input of its own.
 // CHECK-LABEL: func @both_regions(
 // CHECK-SAME: %{{.*}}: tensor<?xi32>, %[[A:.*]]: tensor<?x8xf32>, %[[B:.*]]: tensor<?x8xf32>, %[[KEEP:.*]]: tensor<?xi1>)
 // CHECK-NEXT: %[[Y:.*]] = qtale.route %[[A]], %[[B]] : tensor<?x8xf32>, tensor<?x8xf32> if %[[KEEP]] : tensor<?xi1> -> tensor<?x8xf32> {
@@ -82,16 +82,16 @@ func.func @results_stay_over_inputs(%a: tensor<?x8xf32>, %b: tensor<?x8xf32>, %c
 // CHECK-NEXT: }
 // CHECK-NEXT: return %[[Y]]
 func.func @both_regions(%c: tensor<?xi32>, %a: tensor<?x8xf32>, %b: tensor<?x8xf32>, %keep: tensor<?xi1>) -> tensor<?x8xf32> {
-  %y:2 = qtale.route %c, %a, %b : tensor<?xi32>, tensor<?x8xf32>, tensor<?x8xf32> if %keep : tensor<?xi1> -> tensor<?xi32>, tensor<?x8xf32> {
+  %y:2 = qtale.route %c, %a, %b : tensor<?xi32>, tensor<?x8xf32>, tensor<?x8xf32> if %keep : tensor<?xi1> -> tensor<?x8xf32>, tensor<?xi32> {
   ^bb0(%s: tensor<?xi32>, %r: tensor<?x8xf32>, %t: tensor<?x8xf32>):
     %h = arith.negf %r : tensor<?x8xf32>
-    qtale.yield %s, %h : tensor<?xi32>, tensor<?x8xf32>
+    qtale.yield %h, %s : tensor<?x8xf32>, tensor<?xi32>
   } else {
   ^bb0(%s: tensor<?xi32>, %r: tensor<?x8xf32>, %t: tensor<?x8xf32>):
     %u = arith.addi %s, %s : tensor<?xi32>
-    qtale.yield %u, %t : tensor<?xi32>, tensor<?x8xf32>
+    qtale.yield %t, %u : tensor<?x8xf32>, tensor<?xi32>
   }
-  return %y#1 : tensor<?x8xf32>
+  return %y#0 : tensor<?x8xf32>
 }
 
 // All is read: results, inputs that pass, even one value that passes twice.
