@@ -22,8 +22,9 @@ struct LaunchModel
     : DstBufferizableOpInterfaceExternalModel<LaunchModel, LaunchOp> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    // Outputs are overwritten.
-    return !cast<LaunchOp>(op).isDpsInit(&operand);
+    // Outputs are overwritten, or updated in part.
+    auto launch = cast<LaunchOp>(op);
+    return !launch.isDpsInit(&operand) || launch.getUpdate();
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,

@@ -175,6 +175,67 @@ struct StoreResult : Pattern<StoreResultOp> {
   }
 };
 
+/// A flag and a probability for each row: row `unit` of two matrices.
+struct UnitRecord : Pattern<UnitRecordOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(UnitRecordOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Value rows = loadField(b, loc, adaptor.getContext(),
+                           offsetof(qtale_context, rows), b.getI64Type());
+    Value first = LLVM::MulOp::create(b, loc, adaptor.getUnit(), rows);
+    auto part = [&](size_t field, Value buffer) -> Value {
+      auto type = cast<MemRefType>(buffer.getType());
+      Value base = loadPointerField(b, loc, adaptor.getContext(), field);
+      Value pointer = LLVM::GEPOp::create(b, loc, base.getType(),
+                                          type.getElementType(), base, first);
+      auto memref = MemRefDescriptor::poison(
+          b, loc, getTypeConverter()->convertType(type));
+      memref.setAllocatedPtr(b, loc, pointer);
+      memref.setAlignedPtr(b, loc, pointer);
+      memref.setOffset(b, loc, constant(b, loc, 0));
+      memref.setSize(b, loc, 0, rows);
+      memref.setStride(b, loc, 0, constant(b, loc, 1));
+      return memref;
+    };
+    b.replaceOp(
+        op, {part(offsetof(qtale_context, kept), op.getKept()),
+             part(offsetof(qtale_context, probability), op.getProbability())});
+    return success();
+  }
+};
+
+struct ReserveSlots : Pattern<ReserveSlotsOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(ReserveSlotsOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+    Type i64 = b.getI64Type();
+    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
+        b, op->getParentOfType<ModuleOp>(), "qtale_rt_kv_reserve",
+        {pointer, i64, pointer, pointer, pointer, i64, pointer},
+        b.getI32Type());
+    if (failed(function))
+      return b.notifyMatchFailure(op, "the runtime's name is taken");
+    auto first = [&](Value buffer, Value descriptor) {
+      return MemRefDescriptor(descriptor)
+          .bufferPtr(b, loc, *getTypeConverter(),
+                     cast<MemRefType>(buffer.getType()));
+    };
+    Value keep = first(op.getKeep(), adaptor.getKeep());
+    Value sequences = first(op.getSequences(), adaptor.getSequences());
+    Value positions = first(op.getPositions(), adaptor.getPositions());
+    Value slots = first(op.getSlots(), adaptor.getSlots());
+    Value rows = MemRefDescriptor(adaptor.getKeep()).size(b, loc, 0);
+    b.replaceOpWithNewOp<LLVM::CallOp>(
+        op, *function,
+        ValueRange{adaptor.getContext(), adaptor.getCache(), keep, sequences,
+                   positions, rows, slots});
+    return success();
+  }
+};
+
 /// A call of the runtime with the context.
 template <typename Op> struct RuntimeCall : Pattern<Op> {
   RuntimeCall(const LLVMTypeConverter &converter, StringRef name)
@@ -219,6 +280,7 @@ struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
     patterns
         .add<WeightAddress, KVBlock, Arena, LoadArgument, StoreResult,
+             UnitRecord, ReserveSlots,
              NumberField<ArenaLimitOp, offsetof(qtale_context, arena_bytes)>,
              NumberField<ThreadOp, offsetof(qtale_context, thread)>>(converter);
     patterns.add<RuntimeCall<NextChunkOp>>(converter, "qtale_rt_next_chunk");

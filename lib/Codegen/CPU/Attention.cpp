@@ -1,6 +1,4 @@
-//===- Attention.cpp - Keys and values in blocks, one pass over them ------===//
-//
-//   a block of 16 slots:  keys [head][D][16]     values [head][16][D]
+//===- Attention.cpp - One pass over keys and values in blocks ------------===//
 //
 //   a row and head, span by span of 256 slots:
 //     scores  s[slot] = scale * sum over d of q[d] * K[d][slot]
@@ -27,35 +25,12 @@ namespace {
 constexpr int64_t blockSlots = KVCacheType::blockSlots;
 constexpr int64_t spanBlocks = 16;
 
-/// Whether values are integers, with a scale for each slot and head.
-bool hasScales(CacheHandle cache) {
-  return cache.type.getElementType().isInteger();
-}
-
-KVBlockOp loadBlock(KernelBuilder &b, CacheHandle cache, Value sequence,
-                    Value block) {
-  int64_t heads = cache.type.getHeads(), dim = cache.type.getHeadDim();
-  Type element = cache.type.getElementType();
-  SmallVector<Type> types = {
-      MemRefType::get({heads, dim, blockSlots}, element),
-      MemRefType::get({heads, blockSlots, dim}, element)};
-  if (hasScales(cache))
-    types.append(2, MemRefType::get({heads, blockSlots}, b.getF32Type()));
-  return KVBlockOp::create(b, types, cache.context, cache.index, sequence,
-                           block);
-}
-
 /// A stored vector as f32, but for its scale.
 Value fromCache(KernelBuilder &b, Value stored) {
   auto type = cast<VectorType>(stored.getType());
   if (!type.getElementType().isInteger())
     return b.toF32(stored);
   return arith::SIToFPOp::create(b, b.f32x(type.getNumElements()), stored);
-}
-
-Value loadIndex(KernelBuilder &b, Value buffer, Value row) {
-  return arith::IndexCastOp::create(b, b.getIndexType(),
-                                    b.loadScalar(buffer, row));
 }
 
 /// One row and one head of attention.
@@ -187,79 +162,7 @@ private:
   Value query, row, sequence, slot, column, kvHead;
 };
 
-/// The scale of a head's values: absmax / 127, and 1 where that is 0.
-Value scaleOf(KernelBuilder &b, int64_t dim, Value source, Value row,
-              Value column) {
-  Value largest = b.zeros(b.f32x());
-  auto absolute = [&](Value d, int64_t size) -> Value {
-    Value values = b.load(source, {row, b.add(column, d)}, size);
-    return b.widen(math::AbsFOp::create(b, values), lanes);
-  };
-  int64_t whole = dim / lanes * lanes;
-  if (whole)
-    largest = b.loop(
-        b.index(0), b.index(whole), lanes, largest,
-        [&](Value d, ValueRange carried) -> SmallVector<Value> {
-          return {arith::MaximumFOp::create(b, carried[0], absolute(d, lanes))};
-        })[0];
-  if (whole < dim)
-    largest = arith::MaximumFOp::create(b, largest,
-                                        absolute(b.index(whole), dim - whole));
-  largest =
-      vector::ReductionOp::create(b, vector::CombiningKind::MAXIMUMF, largest);
-  Value scale = arith::DivFOp::create(b, largest, b.f32(127.0));
-  Value isZero =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, scale, b.f32(0.0));
-  return arith::SelectOp::create(b, isZero, b.f32(1.0), scale);
-}
-
-/// Values in the cache's element type; `scale` is null where it is a float.
-Value toCache(KernelBuilder &b, Value values, Value scale, Type element) {
-  if (!scale)
-    return b.fromF32(values, element);
-  int64_t size = cast<VectorType>(values.getType()).getNumElements();
-  Value q = arith::DivFOp::create(b, values, b.splat(scale, size));
-  q = math::RoundEvenOp::create(b, q);
-  q = arith::MaximumFOp::create(b, q, b.splat(b.f32(-127.0), size));
-  q = arith::MinimumFOp::create(b, q, b.splat(b.f32(127.0), size));
-  Value wide = arith::FPToSIOp::create(b, b.i32x(size), q);
-  return arith::TruncIOp::create(b, VectorType::get({size}, element), wide);
-}
-
 } // namespace
-
-void qtale::buildKVAppend(KernelBuilder &b, CacheHandle cache, Value keys,
-                          Value values, Value sequences, Value slots) {
-  int64_t heads = cache.type.getHeads(), dim = cache.type.getHeadDim();
-  Type element = cache.type.getElementType();
-  b.parallel(b.dim(keys, 0), [&](Value row) {
-    Value slot = loadIndex(b, slots, row);
-    KVBlockOp kv = loadBlock(b, cache, loadIndex(b, sequences, row),
-                             b.div(slot, blockSlots));
-    Value at = b.rem(slot, blockSlots);
-    b.loop(0, heads, 1, [&](Value head) {
-      Value column = b.mul(head, dim);
-      auto storeScale = [&](Value source, unsigned which) -> Value {
-        if (!hasScales(cache))
-          return nullptr;
-        Value scale = scaleOf(b, dim, source, row, column);
-        b.storeScalar(scale, kv.getScales()[which], {head, at});
-        return scale;
-      };
-      Value keyScale = storeScale(keys, 0), valueScale = storeScale(values, 1);
-      b.columns(dim, [&](Value d, int64_t size) {
-        Value k = b.load(keys, {row, b.add(column, d)}, size);
-        k = toCache(b, k, keyScale, element);
-        for (int64_t i = 0; i < size; ++i)
-          b.storeScalar(vector::ExtractOp::create(b, k, i), kv.getKeys(),
-                        {head, b.add(d, i), at});
-        Value v = b.load(values, {row, b.add(column, d)}, size);
-        b.store(toCache(b, v, valueScale, element), kv.getValues(),
-                {head, at, d});
-      });
-    });
-  });
-}
 
 void qtale::buildAttention(KernelBuilder &b, CacheHandle cache, Value query,
                            Value sequences, Value slots, AttentionShape shape,
@@ -275,7 +178,7 @@ void qtale::buildAttention(KernelBuilder &b, CacheHandle cache, Value query,
   Value units = b.mul(b.dim(query, 0), shape.heads);
   b.parallel(units, [&](Value unit) {
     Value row = b.div(unit, shape.heads), head = b.rem(unit, shape.heads);
-    attention.build(query, row, head, loadIndex(b, sequences, row),
-                    loadIndex(b, slots, row), out);
+    attention.build(query, row, head, b.loadIndex(sequences, row),
+                    b.loadIndex(slots, row), out);
   });
 }

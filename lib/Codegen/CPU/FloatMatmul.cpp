@@ -112,3 +112,12 @@ void qtale::buildFloatMatmul(KernelBuilder &b, const Level &level, Value input,
         storeBlock(b, sums, row, rows, tile, tiles, matrix.n, epilogue);
       });
 }
+
+void qtale::buildMatmul(KernelBuilder &b, const Level &level, Value input,
+                        IntRowsAttr format, Value weight, Matrix matrix,
+                        Epilogue epilogue) {
+  if (matrix.packed.getScheme())
+    buildIntMatmul(b, level, input, format, weight, matrix, epilogue);
+  else
+    buildFloatMatmul(b, level, input, weight, matrix, epilogue);
+}

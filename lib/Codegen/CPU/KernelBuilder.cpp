@@ -122,6 +122,10 @@ Value KernelBuilder::dim(Value buffer, int64_t axis) {
 Value KernelBuilder::loadScalar(Value buffer, ValueRange at) {
   return memref::LoadOp::create(*this, buffer, at);
 }
+Value KernelBuilder::loadIndex(Value buffer, ValueRange at) {
+  return arith::IndexCastOp::create(*this, getIndexType(),
+                                    loadScalar(buffer, at));
+}
 void KernelBuilder::storeScalar(Value value, Value buffer, ValueRange at) {
   memref::StoreOp::create(*this, value, buffer, at);
 }
@@ -217,4 +221,20 @@ void KernelBuilder::columns(int64_t columns,
     loop(0, whole, lanes, [&](Value column) { body(column, lanes); });
   if (whole < columns)
     body(index(whole), columns - whole);
+}
+
+Value KernelBuilder::sumColumns(int64_t columns,
+                                function_ref<Value(Value, int64_t)> term) {
+  int64_t whole = columns / lanes * lanes;
+  Value sums = zeros(f32x());
+  if (whole)
+    sums = loop(index(0), index(whole), lanes, sums,
+                [&](Value column, ValueRange carried) -> SmallVector<Value> {
+                  return {arith::AddFOp::create(*this, carried[0],
+                                                term(column, lanes))};
+                })[0];
+  if (int64_t rest = columns - whole)
+    sums = arith::AddFOp::create(*this, sums,
+                                 widen(term(index(whole), rest), lanes));
+  return sum(sums);
 }

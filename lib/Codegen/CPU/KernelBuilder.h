@@ -62,6 +62,8 @@ public:
   // Buffers.
   mlir::Value dim(mlir::Value buffer, int64_t axis);
   mlir::Value loadScalar(mlir::Value buffer, mlir::ValueRange at);
+  /// An i32 or i64, as index.
+  mlir::Value loadIndex(mlir::Value buffer, mlir::ValueRange at);
   void storeScalar(mlir::Value value, mlir::Value buffer, mlir::ValueRange at);
   /// `size` elements (default: 16) of the last dimension.
   mlir::Value load(mlir::Value buffer, mlir::ValueRange at,
@@ -89,6 +91,11 @@ public:
   /// may be shorter.
   void columns(int64_t columns,
                llvm::function_ref<void(mlir::Value, int64_t)> body);
+  /// Sum over `columns` of term(column, size), vectors of f32: lane i adds the
+  /// columns i, i + 16, …, then the lanes are summed. The same order always.
+  mlir::Value
+  sumColumns(int64_t columns,
+             llvm::function_ref<mlir::Value(mlir::Value, int64_t)> term);
 };
 
 } // namespace qtale

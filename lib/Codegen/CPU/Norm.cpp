@@ -16,23 +16,12 @@ static int64_t columnsOf(Value buffer) {
   return cast<MemRefType>(buffer.getType()).getDimSize(1);
 }
 
-/// Sum over the row of term(values); lane i adds the columns i, i + 16, ….
+/// Sum over the row of term(values).
 static Value sumRow(KernelBuilder &b, Value input, Value row,
                     function_ref<Value(Value values, int64_t size)> term) {
-  int64_t columns = columnsOf(input), whole = columns / lanes * lanes;
-  Value sums = b.zeros(b.f32x());
-  if (whole)
-    sums = b.loop(
-        b.index(0), b.index(whole), lanes, sums,
-        [&](Value k, ValueRange carried) -> SmallVector<Value> {
-          Value values = b.load(input, {row, k});
-          return {arith::AddFOp::create(b, carried[0], term(values, lanes))};
-        })[0];
-  if (int64_t rest = columns - whole) {
-    Value values = b.load(input, {row, b.index(whole)}, rest);
-    sums = arith::AddFOp::create(b, sums, b.widen(term(values, rest), lanes));
-  }
-  return b.sum(sums);
+  return b.sumColumns(columnsOf(input), [&](Value column, int64_t size) {
+    return term(b.load(input, {row, column}, size), size);
+  });
 }
 
 static Value mean(KernelBuilder &b, Value sum, int64_t columns) {
@@ -45,15 +34,19 @@ static Value inverseRoot(KernelBuilder &b, Value variance, FloatAttr epsilon) {
   return arith::DivFOp::create(b, b.f32(1.0), root);
 }
 
+Value qtale::inverseRMS(KernelBuilder &b, Value input, Value row,
+                        FloatAttr epsilon) {
+  Value squares = sumRow(b, input, row, [&](Value values, int64_t) -> Value {
+    return arith::MulFOp::create(b, values, values);
+  });
+  return inverseRoot(b, mean(b, squares, columnsOf(input)), epsilon);
+}
+
 void qtale::buildRMSNorm(KernelBuilder &b, Value input, Value scale,
                          FloatAttr epsilon, Value out) {
-  int64_t columns = columnsOf(input);
   b.parallel(b.dim(input, 0), [&](Value row) {
-    Value squares = sumRow(b, input, row, [&](Value values, int64_t) -> Value {
-      return arith::MulFOp::create(b, values, values);
-    });
-    Value factor = inverseRoot(b, mean(b, squares, columns), epsilon);
-    b.columns(columns, [&](Value column, int64_t size) {
+    Value factor = inverseRMS(b, input, row, epsilon);
+    b.columns(columnsOf(input), [&](Value column, int64_t size) {
       Value x = b.load(input, {row, column}, size);
       x = arith::MulFOp::create(b, x, b.splat(factor, size));
       x = arith::MulFOp::create(b, x, b.load(scale, column, size));

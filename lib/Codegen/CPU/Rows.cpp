@@ -72,19 +72,47 @@ void qtale::buildEmbedding(KernelBuilder &b, Value ids, Value table,
 }
 
 //===----------------------------------------------------------------------===//
-// Gather
+// Gather and scatter
 //===----------------------------------------------------------------------===//
+
+/// copy(i, rows[i]) for all rows. A row of one value is no work for a chunk:
+/// then one thread takes them all.
+static void forListedRows(KernelBuilder &b, Value rows, int64_t rank,
+                          function_ref<void(Value, Value)> copy) {
+  auto listed = [&](Value i) { copy(i, b.loadIndex(rows, i)); };
+  if (rank > 1)
+    return b.parallel(b.dim(rows, 0), listed);
+  b.parallel(b.index(1),
+             [&](Value) { b.loop(b.index(0), b.dim(rows, 0), 1, listed); });
+}
+
+static void copyRow(KernelBuilder &b, Value from, Value fromRow, Value to,
+                    Value toRow) {
+  auto type = cast<MemRefType>(to.getType());
+  if (type.getRank() == 1)
+    return b.storeScalar(b.loadScalar(from, fromRow), to, toRow);
+  // In memory a flag is a byte, in a vector a bit.
+  if (type.isDynamicDim(1) || type.getElementType().isInteger(1))
+    return b.loop(b.index(0), b.dim(to, 1), 1, [&](Value column) {
+      b.storeScalar(b.loadScalar(from, {fromRow, column}), to, {toRow, column});
+    });
+  b.columns(type.getDimSize(1), [&](Value column, int64_t size) {
+    b.store(b.load(from, {fromRow, column}, size), to, {toRow, column});
+  });
+}
 
 void qtale::buildGatherRows(KernelBuilder &b, Value input, Value rows,
                             Value out) {
-  int64_t columns = cast<MemRefType>(out.getType()).getDimSize(1);
-  b.parallel(b.dim(rows, 0), [&](Value row) {
-    Value from = arith::IndexCastOp::create(b, b.getIndexType(),
-                                            b.loadScalar(rows, row));
-    b.columns(columns, [&](Value column, int64_t size) {
-      b.store(b.load(input, {from, column}, size), out, {row, column});
-    });
-  });
+  int64_t rank = cast<MemRefType>(out.getType()).getRank();
+  forListedRows(b, rows, rank,
+                [&](Value i, Value row) { copyRow(b, input, row, out, i); });
+}
+
+void qtale::buildScatterRows(KernelBuilder &b, Value values, Value rows,
+                             Value out) {
+  int64_t rank = cast<MemRefType>(out.getType()).getRank();
+  forListedRows(b, rows, rank,
+                [&](Value i, Value row) { copyRow(b, values, i, out, row); });
 }
 
 //===----------------------------------------------------------------------===//

@@ -4,51 +4,17 @@
 # activations, norms, rotations, float matmuls; columns that fill no vector.
 
 import numpy as np
-from execute import compile_main, run
-from packed import TILE, int_matrix
+from execute import execute
+from packed import declare, int_matrix, pack_float
 
 f32 = np.float32
 random = np.random.default_rng(11)
-PORT = '{qtale.name = "p", qtale.dtype = "float32"}'
-
-
-def declare(name: str, shape: tuple[int, int], element: str, scheme: str = "") -> tuple[str, str]:
-    """(declaration, type) of a packed weight."""
-    n, k = shape
-    logical = f"tensor<{n}x{k}xf32>"
-    recipe = f'#qtale.source<file = "w", offset = 0, bytes = {4 * n * k}, type = {logical}>'
-    if scheme:
-        recipe = f"#qtale.quantize<{recipe}, {scheme}>"
-    elif element != "f32":
-        recipe = f"#qtale.cast<{recipe}, {element}>"
-    type_ = f"tensor<{n}x{k}x{element}, #qtale.packed<{scheme or element}>>"
-    return f"qtale.weight @{name} : {type_} = #qtale.pack<{recipe}>", type_
-
-
-def pack_float(values: np.ndarray) -> bytes:
-    n, k = values.shape
-    tiles = np.zeros((n + -n % TILE, k), values.dtype)
-    tiles[:n] = values
-    return tiles.reshape(-1, TILE, k).transpose(0, 2, 1).tobytes()
 
 
 def bfloat16(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bits, and the values that they stand for: here, what needs no rounding."""
     bits = (values.view(np.uint32) >> 16).astype(np.uint16)
     return bits, (bits.astype(np.uint32) << 16).view(f32)
-
-
-def execute(
-    arguments: list[str], results: list[str], body: str, declarations: list[str], *rest: object
-) -> list[np.ndarray]:
-    listed = ", ".join(f"%a{i}: {type_} {PORT}" for i, type_ in enumerate(arguments))
-    made = ", ".join(f"{type_} {PORT}" for type_ in results)
-    text = "\n".join([*declarations, f"func.func @main({listed}) -> ({made}) {{", body, "}"])
-    inputs, weights = rest
-    library = compile_main(text, "x86-64-v3")
-    code, values = run(library, inputs, [(2, f32)] * len(results), weights, threads=2)
-    assert code == 0
-    return values
 
 
 def lookups_and_products() -> None:

@@ -13,12 +13,28 @@ static bool isMatrixUse(OpOperand &use) {
     return &use == &matmul.getWeightMutable();
   if (auto embedding = dyn_cast<EmbeddingOp>(use.getOwner()))
     return &use == &embedding.getTableMutable();
+  if (auto router = dyn_cast<RouterOp>(use.getOwner()))
+    return &use == router.getMatrix();
   return false;
+}
+
+using RouterUses = DenseMap<StringAttr, RouterUse>;
+
+static RouterUses findRouterUses(ModuleOp module) {
+  RouterUses uses;
+  module.walk([&](RouterOp router) {
+    for (OpOperand &weight : router.getWeightsMutable())
+      if (auto param = weight.get().getDefiningOp<ParamOp>())
+        uses[param.getWeightAttr().getAttr()] = &weight == router.getMatrix()
+                                                    ? RouterUse::Matrix
+                                                    : RouterUse::Vector;
+  });
+  return uses;
 }
 
 /// Gives matrix uses of a weight that other operations read too a param, and a
 /// weight, of their own: the others need it as it is.
-static void splitMixedUses(ModuleOp module) {
+static void splitMixedUses(ModuleOp module, RouterUses &routers) {
   SymbolTable symbols(module);
   DenseMap<StringAttr, SmallVector<ParamOp>> matrices;
   DenseSet<StringAttr> readByOthers;
@@ -42,16 +58,20 @@ static void splitMixedUses(ModuleOp module) {
       continue;
     auto own = cast<WeightOp>(weight->clone());
     symbols.insert(own, std::next(weight->getIterator())); // renames it
+    if (routers.contains(name))
+      routers[own.getSymNameAttr()] = routers.lookup(name);
     for (ParamOp param : matrices[name])
       param.setWeight(own.getSymName());
   }
 }
 
 SmallVector<MatrixWeight> qtale::getMatrixWeights(ModuleOp module) {
-  splitMixedUses(module);
+  RouterUses routers = findRouterUses(module);
+  splitMixedUses(module, routers);
   llvm::MapVector<StringAttr, MatrixWeight> weights;
   for (auto weight : module.getOps<WeightOp>())
-    weights[weight.getSymNameAttr()].weight = weight;
+    weights[weight.getSymNameAttr()] = {
+        weight, {}, routers.lookup(weight.getSymNameAttr())};
 
   module.walk([&](ParamOp param) {
     auto it = weights.find(param.getWeightAttr().getAttr());

@@ -9,10 +9,17 @@
 
 namespace qtale {
 
-/// A weight that only matmuls (as weight) and embeddings (as table) read.
+/// What a router reads a weight as; in another entry a matmul may read it too.
+enum class RouterUse { None, Matrix, Vector };
+
+/// A weight that only matmuls (as weight), embeddings (as table) and routers (as
+/// matrix) read.
 struct MatrixWeight {
   WeightOp weight;
   llvm::SmallVector<ParamOp> params;
+  /// All uses of one weight have to decide alike, so a matmul's copy of a small
+  /// weight counts as `Vector`.
+  RouterUse router = RouterUse::None;
 };
 
 /// In the module's order. A weight that is read in other ways too is split

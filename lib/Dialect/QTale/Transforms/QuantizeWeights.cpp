@@ -1,6 +1,7 @@
 //===- QuantizeWeights.cpp - Choose the scheme of every matrix ------------===//
 //
 //   recipe                       -->  quantize(recipe, int4/32)
+//   … of a router's matrix       -->  cast(recipe, f16): decisions are worth it
 //   matmul %x, %w                -->  matmul (quantize_rows %x), %w
 //   !qtale.kv_cache<4x8xf32>     -->  !qtale.kv_cache<4x8xf16>
 //
@@ -29,10 +30,13 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
       return signalPassFailure();
     if (weights != "keep")
       for (MatrixWeight &weight : getMatrixWeights(getOperation())) {
-        // What has a scheme or layout keeps it.
-        if (weight.weight.getTensorType().getEncoding())
+        // What has a scheme or layout keeps it, and so does a small weight of a
+        // router.
+        if (weight.weight.getTensorType().getEncoding() ||
+            weight.router == RouterUse::Vector)
           continue;
-        setRecipe(weight, wrap(weight.weight.getRecipe()));
+        setRecipe(weight, wrap(weight.weight.getRecipe(),
+                               weight.router == RouterUse::Matrix));
         ++numWeights;
       }
     if (activations == "int8")
@@ -63,20 +67,21 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
     return success();
   }
 
-  /// The recipe with the chosen format on top.
-  RecipeAttrInterface wrap(RecipeAttrInterface recipe) {
+  /// The recipe with the chosen format on top. Integers would move a router's
+  /// decisions for few bytes: its matrix becomes f16 instead.
+  RecipeAttrInterface wrap(RecipeAttrInterface recipe, bool router) {
     MLIRContext *context = &getContext();
     int64_t bits = llvm::StringSwitch<int64_t>(weights)
                        .Case("int4", 4)
                        .Case("int8", 8)
                        .Default(0);
-    if (bits)
+    if (bits && !router)
       return QuantizeAttr::get(context, recipe,
                                IntAttr::get(context, bits, group, asymmetric));
     Type type = llvm::StringSwitch<Type>(weights)
                     .Case("f32", Float32Type::get(context))
-                    .Case("f16", Float16Type::get(context))
-                    .Case("bf16", BFloat16Type::get(context));
+                    .Case("bf16", BFloat16Type::get(context))
+                    .Default(Float16Type::get(context));
     if (recipe.getTensorType().getElementType() == type)
       return recipe;
     return CastAttr::get(context, recipe, type);

@@ -60,6 +60,8 @@ LogicalResult everyMatrixPacked(ModuleOp module) {
       matrix = matmul.getWeight();
     else if (auto embedding = dyn_cast<EmbeddingOp>(op))
       matrix = embedding.getTable();
+    else if (auto router = dyn_cast<RouterOp>(op); router && router.getMatrix())
+      matrix = router.getMatrix()->get();
     if (!matrix || isPacked(matrix))
       return;
     op->emitError("its weight is not packed: ") << matrix.getType();

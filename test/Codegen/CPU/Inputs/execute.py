@@ -94,3 +94,43 @@ def run(
         return code, []
     made = descriptors[len(inputs) :]
     return code, [read(d, *result) for d, result in zip(made, results, strict=True)]
+
+
+PORT = '{qtale.name = "p", qtale.dtype = "float32"}'
+
+
+class Main:
+    """A library with one entry, @main, whose types and body are given."""
+
+    def __init__(
+        self, arguments: list[str], results: list[str], body: str, declarations: list[str] = ()
+    ) -> None:
+        listed = ", ".join(f"%a{i}: {type_} {PORT}" for i, type_ in enumerate(arguments))
+        made = ", ".join(f"{type_} {PORT}" for type_ in results)
+        text = "\n".join([*declarations, f"func.func @main({listed}) -> ({made}) {{", body, "}"])
+        self.kinds = [kind(type_) for type_ in results]
+        self.library = compile_main(text, "x86-64-v3")
+
+    def __call__(
+        self, inputs: list[np.ndarray], weights: bytes = b"", threads: int = 2
+    ) -> list[np.ndarray]:
+        code, values = run(self.library, inputs, self.kinds, weights, threads)
+        assert code == 0
+        return values
+
+
+def kind(type_: str) -> tuple[int, type]:
+    """(rank, dtype) of "tensor<?x64xf32>"."""
+    *sizes, element = type_.removeprefix("tensor<").removesuffix(">").split("x")
+    return len(sizes), {"f32": np.float32, "i32": np.int32, "i1": np.bool_}[element]
+
+
+def execute(
+    arguments: list[str],
+    results: list[str],
+    body: str,
+    declarations: list[str],
+    inputs: list[np.ndarray],
+    weights: bytes,
+) -> list[np.ndarray]:
+    return Main(arguments, results, body, declarations)(inputs, weights)

@@ -11,6 +11,26 @@ def padded(data: bytes, unit: int = 64) -> bytes:
     return data + bytes(-len(data) % unit)
 
 
+def declare(name: str, shape: tuple[int, int], element: str, scheme: str = "") -> tuple[str, str]:
+    """(declaration, type) of a packed weight."""
+    n, k = shape
+    logical = f"tensor<{n}x{k}xf32>"
+    recipe = f'#qtale.source<file = "w", offset = 0, bytes = {4 * n * k}, type = {logical}>'
+    if scheme:
+        recipe = f"#qtale.quantize<{recipe}, {scheme}>"
+    elif element != "f32":
+        recipe = f"#qtale.cast<{recipe}, {element}>"
+    type_ = f"tensor<{n}x{k}x{element}, #qtale.packed<{scheme or element}>>"
+    return f"qtale.weight @{name} : {type_} = #qtale.pack<{recipe}>", type_
+
+
+def pack_float(values: np.ndarray) -> bytes:
+    n, k = values.shape
+    tiles = np.zeros((n + -n % TILE, k), values.dtype)
+    tiles[:n] = values
+    return tiles.reshape(-1, TILE, k).transpose(0, 2, 1).tobytes()
+
+
 @dataclass
 class IntMatrix:
     """[n, k] of `bits`, values as they are stored (unsigned), a scale for each group."""
