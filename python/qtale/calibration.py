@@ -75,49 +75,76 @@ def calibrate(
         )
     units = [tuple(unit) for unit in np.argwhere(routing.routed)]
     total = len(tokens) * (len(units) + 1)
-    thresholds = np.zeros((len(ratios), *routing.shape), np.float32)
-    thresholds[:, routing.routed] = _NOTHING
     with ExitStack() as stack:
         sessions = [
             stack.enter_context(artifact.session(threads=threads, record=True)) for _ in ratios
         ]
+        readers = _Readers(artifact, routing, sessions, windows, lambda n: progress(n, total))
         for unit in units:
-            p = _probabilities(
-                artifact, routing, sessions, thresholds, unit, windows, progress, total
-            )
-            for index, ratio in enumerate(ratios):
-                thresholds[(index, *unit)] = _threshold(p[index], ratio)
-        measured, perplexities = _measure(
-            artifact, routing, sessions, thresholds, windows, progress, total
+            for index, p in enumerate(readers.probabilities(unit)):
+                readers.thresholds[(index, *unit)] = _threshold(p, ratios[index])
+        measured, perplexities = readers.outcome()
+    return Calibration(tuple(ratios), readers.thresholds, measured, perplexities)
+
+
+class _Readers:
+    """The sessions of all ratios; they read the text side by side."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        routing: Routing,
+        sessions: list[Session],
+        windows: list[np.ndarray],
+        progress: Callable[[int], None],
+    ):
+        self.artifact = artifact
+        self.routing = routing
+        self.sessions = sessions
+        self.windows = windows
+        self.progress = progress
+        #: float32 [sessions, layers] or [sessions, layers, 2]
+        self.thresholds = np.zeros((len(sessions), *routing.shape), np.float32)
+        self.thresholds[:, routing.routed] = _NOTHING
+
+    def _begin(self) -> None:
+        for session, values in zip(self.sessions, self.thresholds, strict=True):
+            session.reset()
+            session.threshold = values
+
+    def probabilities(self, unit: tuple[int, ...]) -> list[np.ndarray]:
+        """p of one unit for each session, float32 [tokens that count]."""
+        found: list[list[np.ndarray]] = [[] for _ in self.sessions]
+        for window in self.windows:
+            self._begin()
+            self.artifact.step([(session, window) for session in self.sessions], logits="none")
+            for values, session in zip(found, self.sessions, strict=True):
+                values.append(session.probability[unit][self.routing.always_execute :])
+            self.progress(len(window))
+        return [np.concatenate(values) for values in found]
+
+    def outcome(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What ran and the perplexity, for each session."""
+        kept: list[list[np.ndarray]] = [[] for _ in self.sessions]
+        losses: list[list[np.ndarray]] = [[] for _ in self.sessions]
+        rows = max(1, LOGITS_BYTES // (4 * self.artifact.vocab * len(self.sessions)))
+        for window in self.windows:
+            self._begin()
+            for at in range(0, len(window), rows):
+                chunk = window[at : at + rows]
+                following = window[at : at + len(chunk) + 1]
+                items = [(session, chunk) for session in self.sessions]
+                for values, logits in zip(losses, self.artifact.step(items, "all"), strict=True):
+                    assert logits is not None  # "all"
+                    values.append(negative_log_likelihood(logits, following))
+                self.progress(len(chunk))
+            for texts, session in zip(kept, self.sessions, strict=True):
+                texts.append(session.kept)
+        means = [float(np.concatenate(values).mean()) for values in losses]
+        return (
+            tuple(self.routing.ratio(*texts) for texts in kept),
+            tuple(math.exp(min(mean, 700)) for mean in means),
         )
-    return Calibration(tuple(ratios), thresholds, measured, perplexities)
-
-
-def _probabilities(
-    artifact: Artifact,
-    routing: Routing,
-    sessions: list[Session],
-    thresholds: np.ndarray,
-    unit: tuple[int, ...],
-    windows: list[np.ndarray],
-    progress: Callable[[int, int], None],
-    total: int,
-) -> list[np.ndarray]:
-    """p of one unit for each session, float32 [tokens that count]."""
-    found: list[list[np.ndarray]] = [[] for _ in sessions]
-    for window in windows:
-        _begin(sessions, thresholds)
-        artifact.step([(session, window) for session in sessions], logits="none")
-        for values, session in zip(found, sessions, strict=True):
-            values.append(session.probability[unit][routing.always_execute :])
-        progress(len(window), total)
-    return [np.concatenate(values) for values in found]
-
-
-def _begin(sessions: list[Session], thresholds: np.ndarray) -> None:
-    for session, values in zip(sessions, thresholds, strict=True):
-        session.reset()
-        session.threshold = values
 
 
 def _threshold(p: np.ndarray, ratio: float) -> np.float32:
@@ -129,32 +156,3 @@ def _threshold(p: np.ndarray, ratio: float) -> np.float32:
     runs, skips = falling[last - 1], falling[min(last, len(p) - 1)]
     between = np.float32((np.float64(runs) + np.float64(skips)) / 2)
     return between if between > skips else runs
-
-
-def _measure(
-    artifact: Artifact,
-    routing: Routing,
-    sessions: list[Session],
-    thresholds: np.ndarray,
-    windows: list[np.ndarray],
-    progress: Callable[[int, int], None],
-    total: int,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What ran and the perplexity, for each session."""
-    kept: list[list[np.ndarray]] = [[] for _ in sessions]
-    losses: list[list[np.ndarray]] = [[] for _ in sessions]
-    rows = max(1, LOGITS_BYTES // (4 * artifact.vocab * len(sessions)))
-    for window in windows:
-        _begin(sessions, thresholds)
-        for at in range(0, len(window), rows):
-            chunk = window[at : at + rows]
-            all_logits = artifact.step([(session, chunk) for session in sessions], logits="all")
-            following = window[at : at + len(chunk) + 1]
-            for values, logits in zip(losses, all_logits, strict=True):
-                values.append(negative_log_likelihood(logits, following))
-            progress(len(chunk), total)
-        for texts, session in zip(kept, sessions, strict=True):
-            texts.append(session.kept)
-    measured = tuple(routing.ratio(*texts) for texts in kept)
-    means = [float(np.concatenate(values).mean()) for values in losses]
-    return measured, tuple(math.exp(min(mean, 700)) for mean in means)

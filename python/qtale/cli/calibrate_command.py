@@ -26,7 +26,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--context",
         type=int,
         metavar="N",
-        help="the text is read in windows of N tokens (default: what the model takes, at most 2048)",
+        help="read the text in windows of N tokens (default: the model's context, at most 2048)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     parser.set_defaults(run=_run)
