@@ -79,17 +79,25 @@ def run(
     arena_bytes: int = 1 << 20,
     entry: str = "main",
     kv: ctypes.Array | None = None,
+    record: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[int, list[np.ndarray]]:
-    """(code, results), each result known by its rank and dtype."""
+    """(code, results), each result known by its rank and dtype.
+
+    `record` is filled with flags and probabilities, [units, rows] both.
+    """
     arena = np.full(arena_bytes + 64, 0xAA, np.uint8)
     start = arena.ctypes.data + -arena.ctypes.data % 64
     packed = np.frombuffer(weights + bytes(64), np.uint8)
     descriptors = [descriptor(array) for array in inputs] + [descriptor() for _ in results]
     pointers = (ctypes.c_void_p * len(descriptors))(*(d.ctypes.data for d in descriptors))
     library.run_team.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
-    library.run_team.argtypes += [ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p]
+    library.run_team.argtypes += [ctypes.c_uint64, *[ctypes.c_void_p] * 4, ctypes.c_int64]
     address = ctypes.cast(library[entry], ctypes.c_void_p)
-    code = library.run_team(address, pointers, threads, start, arena_bytes, packed.ctypes.data, kv)
+    recorded = (None, None, 0)
+    if record:
+        recorded = (record[0].ctypes.data, record[1].ctypes.data, record[0].shape[1])
+    team = (threads, start, arena_bytes, packed.ctypes.data, kv, *recorded)
+    code = library.run_team(address, pointers, *team)
     if code:
         return code, []
     made = descriptors[len(inputs) :]
@@ -112,9 +120,13 @@ class Main:
         self.library = compile_main(text, "x86-64-v3")
 
     def __call__(
-        self, inputs: list[np.ndarray], weights: bytes = b"", threads: int = 2
+        self,
+        inputs: list[np.ndarray],
+        weights: bytes = b"",
+        threads: int = 2,
+        record: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> list[np.ndarray]:
-        code, values = run(self.library, inputs, self.kinds, weights, threads)
+        code, values = run(self.library, inputs, self.kinds, weights, threads, record=record)
         assert code == 0
         return values
 

@@ -19,6 +19,22 @@ void qtale_rt_barrier(qtale_context *context) {
   pthread_barrier_wait(&barrier);
 }
 
+/// Entries of each (cache, sequence); what the next call returns.
+int32_t entries[4][4];
+int32_t reserve_code;
+
+int32_t qtale_rt_kv_reserve(qtale_context *context, int64_t cache,
+                            const uint8_t *keep, const int32_t *sequences,
+                            const int32_t *positions, int64_t rows,
+                            int32_t *slots) {
+  for (int64_t row = 0; row < rows; ++row) {
+    int32_t *count = &entries[cache][sequences[row]];
+    slots[row] = 1000 * positions[row] + *count;
+    *count += keep[row];
+  }
+  return reserve_code;
+}
+
 struct member {
   pthread_t thread;
   qtale_context context;
@@ -36,12 +52,14 @@ static void *run(void *pointer) {
 /// Returns the entry's code; -1 where threads disagree.
 int32_t run_team(qtale_entry entry, void *const *arguments, int64_t threads,
                  uint8_t *arena, uint64_t arena_bytes, const uint8_t *weights,
-                 void *const *const *const *kv) {
+                 void *const *const *const *kv, uint8_t *kept,
+                 float *probability, int64_t rows) {
   struct member members[16];
   atomic_store(&next, 0);
   pthread_barrier_init(&barrier, 0, threads);
   for (int64_t i = 0; i < threads; ++i) {
-    qtale_context context = {arena, arena_bytes, weights, kv, i, threads, 0};
+    qtale_context context = {arena, arena_bytes, weights, kv, i, threads, 0, 0,
+                             kept,  probability, rows};
     members[i] = (struct member){0, context, entry, arguments, 0};
     pthread_create(&members[i].thread, 0, run, &members[i]);
   }
