@@ -14,7 +14,9 @@ def QuantizeWeights : Pass<"qtale-quantize-weights", "::mlir::ModuleOp"> {
 
     The recipe of each weight that only feeds matmuls and embeddings is wrapped;
     no weight is read. Rows that feed several matmuls are quantized once. With
-    `weights=keep` nothing changes.
+    `weights=keep` nothing changes. A router's matrix becomes f16 where others
+    become integers, and its small weights stay: they are few bytes, and
+    decisions are sharp.
 
     Ensures: caches hold `kv` elements.
   }];
@@ -46,8 +48,8 @@ def PackWeights : Pass<"qtale-pack-weights", "::mlir::ModuleOp"> {
     Before: tensor<172x64xf32, #qtale.int<bits = 4, group = 32>>
     After:  tensor<172x64xf32, #qtale.packed<<bits = 4, group = 32>>>
 
-    Only recipes and types change. Weights that anything but a matmul or an
-    embedding reads stay plain; unused weights go.
+    Only recipes and types change. Weights that anything but a matmul, an
+    embedding or a router (as its matrix) reads stay plain; unused weights go.
   }];
   let statistics = [Statistic<"numWeights", "num-weights", "Weights packed">];
 }
