@@ -105,21 +105,36 @@ private:
     auto logits = step.getNumResults() == 1
                       ? dyn_cast<RankedTensorType>(step.getResultTypes()[0])
                       : RankedTensorType();
-    bool ok = types.size() >= 4 && logits && logits.getRank() == 2 &&
-              !logits.isDynamicDim(1) && logits.getElementType().isF32();
-    for (Type type : types.take_front(4)) {
+    auto isRows = [](Type type) {
       auto rows = dyn_cast<RankedTensorType>(type);
-      ok &= rows && rows.getRank() == 1 && rows.getElementType().isInteger(32);
+      return rows && rows.getRank() == 1 && rows.getElementType().isInteger(32);
+    };
+    auto isThresholds = [](Type type) {
+      auto matrix = dyn_cast<RankedTensorType>(type);
+      return matrix && matrix.getRank() == 2 && !matrix.isDynamicDim(1) &&
+             matrix.getElementType().isF32();
+    };
+    bool ok = types.size() >= 4 && logits && logits.getRank() == 2 &&
+              !logits.isDynamicDim(1) && logits.getElementType().isF32() &&
+              llvm::all_of(types.take_front(4), isRows);
+    types = types.drop_front(std::min<size_t>(4, types.size()));
+    bool routed = bool(getOperation()->getAttr(attr::routing));
+    if (routed) {
+      ok &= types.size() >= 2 && isThresholds(types[0]) && isRows(types[1]);
+      types = types.drop_front(std::min<size_t>(2, types.size()));
     }
     SmallVector<Attribute> caches;
-    for (Type type : types.drop_front(std::min<size_t>(4, types.size()))) {
+    for (Type type : types) {
       ok &= isa<KVCacheType>(type);
       caches.push_back(TypeAttr::get(type));
     }
     if (!ok)
       return step.emitError("@step must take tokens, sequences, positions and "
-                            "rows as tensor<?xi32>, then caches, and return "
-                            "tensor<?xVxf32>, but is ")
+                            "rows as tensor<?xi32>, ")
+             << (routed ? "thresholds as tensor<?xUxf32>, budgets as "
+                          "tensor<?xi32>, "
+                        : "")
+             << "then caches, and return tensor<?xVxf32>, but is "
              << step.getFunctionType();
     getOperation()->setAttr(attr::caches, builder.getArrayAttr(caches));
     getOperation()->setAttr(attr::vocab,

@@ -6,7 +6,8 @@
 //
 // Sizes are products of a constant and dynamic dimensions. Buffers share a slot
 // if their lives are apart and their dimensions the same; its constant is the
-// largest. So @step's scratch is a formula of its rows.
+// largest. So @step's scratch is a formula of its rows. A buffer for some of
+// the rows, in a branch that they take, gets a place for all.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,7 +19,9 @@
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/SmallVectorExtras.h"
 
 using namespace mlir;
 using namespace qtale;
@@ -37,8 +40,16 @@ struct Slot {
   SmallVector<memref::AllocOp> members;
   SmallVector<Value> sizes; // the dynamic dimensions
   int64_t bytes = 0;        // the constant factor
-  unsigned busyUntil = 0;   // position in the block
+  unsigned busyUntil = 0;   // position in the entry
 };
+
+/// The number that a size is at most: of some rows, all rows.
+Value boundOf(Value size) {
+  while (auto least = size.getDefiningOp<arith::MinUIOp>())
+    size = least.getRhs().getDefiningOp<memref::DimOp>() ? least.getRhs()
+                                                         : least.getLhs();
+  return size;
+}
 
 class Planner {
 public:
@@ -56,13 +67,17 @@ private:
   bool sameSize(Value a, Value b) const;
   unsigned lastUse(memref::AllocOp alloc);
   void assign(memref::AllocOp alloc);
+  bool mayStandIn(Operation *parent) const;
   void place();
+  void placeStep();
+  void replace(Slot &slot, Value offset);
 
   func::FuncOp entry;
   Block *body;
   bool step;
   BufferViewFlowAnalysis aliases;
-  DenseMap<Operation *, unsigned> positions;
+  /// Numbers of all operations in order; of the last one within each.
+  DenseMap<Operation *, unsigned> positions, ends;
   SmallVector<Slot> slots;
 };
 
@@ -72,8 +87,18 @@ std::optional<int> Planner::rowsArgument(Value size) const {
   if (!isStep() || !argument || argument.getOwner() != body ||
       dim.getConstantIndex() != 0)
     return std::nullopt;
-  // context, tokens, sequences, positions, rows
-  return argument.getArgNumber() <= 3 ? 0 : 1;
+  // context, tokens, sequences, positions, rows, thresholds, budgets
+  switch (argument.getArgNumber()) {
+  case 1:
+  case 2:
+  case 3:
+  case 6:
+    return 0;
+  case 4:
+    return 1;
+  default:
+    return std::nullopt;
+  }
 }
 
 bool Planner::sameSize(Value a, Value b) const {
@@ -90,9 +115,15 @@ bool Planner::sameSize(Value a, Value b) const {
 unsigned Planner::lastUse(memref::AllocOp alloc) {
   unsigned last = positions[alloc];
   for (Value alias : aliases.resolve(alloc))
-    for (Operation *user : alias.getUsers())
-      if (Operation *top = entry.front().findAncestorOpInBlock(*user))
-        last = std::max(last, positions[top]);
+    for (Operation *user : alias.getUsers()) {
+      unsigned end = positions.lookup(user);
+      // In a loop that the buffer outlives, it is used until the loop ends.
+      for (Operation *op = user; op && op->getBlock() != alloc->getBlock();
+           op = op->getParentOp())
+        if (isa<LoopLikeOpInterface>(op->getParentOp()))
+          end = std::max(end, ends.lookup(op->getParentOp()));
+      last = std::max(last, end);
+    }
   return last;
 }
 
@@ -102,12 +133,13 @@ void Planner::assign(memref::AllocOp alloc) {
   for (int64_t size : type.getShape())
     bytes *= ShapedType::isDynamic(size) ? 1 : size;
 
+  SmallVector<Value> sizes =
+      llvm::map_to_vector(alloc.getDynamicSizes(), boundOf);
   unsigned begin = positions[alloc];
   auto fits = [&](Slot &slot) {
-    return slot.busyUntil < begin &&
-           slot.sizes.size() == alloc.getDynamicSizes().size() &&
+    return slot.busyUntil < begin && slot.sizes.size() == sizes.size() &&
            llvm::all_of_zip(
-               slot.sizes, alloc.getDynamicSizes(),
+               slot.sizes, sizes,
                [&](Value a, Value b) { return sameSize(a, b); });
   };
   // The one that grows least.
@@ -118,7 +150,7 @@ void Planner::assign(memref::AllocOp alloc) {
       best = &slot;
   if (!best) {
     best = &slots.emplace_back();
-    llvm::append_range(best->sizes, alloc.getDynamicSizes());
+    best->sizes = sizes;
   }
   best->members.push_back(alloc);
   best->bytes = std::max(best->bytes, bytes);
@@ -158,6 +190,22 @@ Value productFits(ImplicitLocOpBuilder &b, int64_t bytes, ValueRange sizes,
   return fits;
 }
 
+void Planner::replace(Slot &slot, Value offset) {
+  for (memref::AllocOp alloc : slot.members) {
+    ImplicitLocOpBuilder at(alloc.getLoc(), alloc);
+    Value buffer = ArenaOp::create(at, alloc.getType(), entry.getArgument(0),
+                                   offset, alloc.getDynamicSizes());
+    alloc.replaceAllUsesWith(buffer);
+    alloc.erase();
+  }
+}
+
+void checkArena(ImplicitLocOpBuilder &b, Value fits) {
+  auto check = cf::AssertOp::create(
+      b, fits, b.getStringAttr("scratch memory is exhausted"));
+  check->setAttr(attr::code, b.getI32IntegerAttr(QTALE_LIMIT));
+}
+
 void Planner::place() {
   Value context = entry.getArgument(0), end;
   // A slot begins where its first member was made: its sizes are known there.
@@ -169,49 +217,84 @@ void Planner::place() {
     Value limit = ArenaLimitOp::create(b, b.getIndexType(), context);
     Value fits =
         arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit);
-    if (!step && !slot.sizes.empty())
+    if (!slot.sizes.empty())
       fits = arith::AndIOp::create(
           b, fits, productFits(b, slot.bytes, slot.sizes, limit));
-    auto check = cf::AssertOp::create(
-        b, fits, b.getStringAttr("scratch memory is exhausted"));
-    check->setAttr(attr::code, b.getI32IntegerAttr(QTALE_LIMIT));
-    for (memref::AllocOp alloc : slot.members) {
-      ImplicitLocOpBuilder at(alloc.getLoc(), alloc);
-      Value buffer = ArenaOp::create(at, alloc.getType(), context, offset,
-                                     alloc.getDynamicSizes());
-      alloc.replaceAllUsesWith(buffer);
-      alloc.erase();
-    }
+    checkArena(b, fits);
+    replace(slot, offset);
   }
+}
+
+/// Of @step all sizes are known at once.
+void Planner::placeStep() {
+  if (slots.empty())
+    return;
+  ImplicitLocOpBuilder b(entry.getLoc(), entry.getContext());
+  b.setInsertionPointToStart(body);
+  Value rows[2];
+  for (int i : {0, 1})
+    rows[i] = memref::DimOp::create(b, entry.getArgument(i ? 4 : 1), 0);
+  Value end = arith::ConstantIndexOp::create(b, 0);
+  SmallVector<Value> offsets;
+  for (Slot &slot : slots) {
+    SmallVector<Value> sizes = llvm::map_to_vector(
+        slot.sizes, [&](Value size) { return rows[*rowsArgument(size)]; });
+    offsets.push_back(end);
+    end = arith::AddIOp::create(b, end, slotBytes(b, slot.bytes, sizes));
+  }
+  Value limit = ArenaLimitOp::create(b, b.getIndexType(), entry.getArgument(0));
+  checkArena(b,
+             arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit));
+  for (auto [slot, offset] : llvm::zip_equal(slots, offsets))
+    replace(slot, offset);
+}
+
+bool Planner::mayStandIn(Operation *parent) const {
+  while (step && isa<scf::IfOp>(parent))
+    parent = parent->getParentOp();
+  return parent == entry;
 }
 
 LogicalResult Planner::run() {
   unsigned position = 0;
-  for (Operation &op : entry.front())
-    positions[&op] = position++;
-  SmallVector<memref::AllocOp> allocs;
-  WalkResult result = entry.walk([&](memref::AllocOp alloc) {
-    if (alloc->getParentOp() != entry) {
-      alloc.emitError("allocates ") << alloc.getType()
-                                    << " inside a loop or branch, which has "
-                                       "no place in the arena";
-      return WalkResult::interrupt();
-    }
-    allocs.push_back(alloc);
-    return WalkResult::advance();
+  entry.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    unsigned own = positions[op] = position++;
+    for (Operation *parent = op; parent != entry;
+         parent = parent->getParentOp())
+      ends[parent] = own;
   });
+  SmallVector<memref::AllocOp> allocs;
+  WalkResult result =
+      entry.walk<WalkOrder::PreOrder>([&](memref::AllocOp alloc) {
+        if (!mayStandIn(alloc->getParentOp())) {
+          alloc.emitError("allocates ")
+              << alloc.getType()
+              << " inside a loop or branch, which has no place in the arena";
+          return WalkResult::interrupt();
+        }
+        for (Value size : alloc.getDynamicSizes())
+          if (step && !rowsArgument(boundOf(size))) {
+            alloc.emitError("a buffer's size is not given by the number of "
+                            "rows");
+            return WalkResult::interrupt();
+          }
+        allocs.push_back(alloc);
+        return WalkResult::advance();
+      });
   if (result.wasInterrupted())
     return failure();
   for (memref::AllocOp alloc : allocs)
     assign(alloc);
-  place();
+  if (step)
+    placeStep();
+  else
+    place();
   entry.walk([](memref::DeallocOp dealloc) { dealloc.erase(); });
   return success();
 }
 
 /// step_scratch(rows, logit_rows): the step's arena bytes.
-LogicalResult addScratch(ModuleOp module, func::FuncOp step,
-                         const Planner &planner) {
+void addScratch(func::FuncOp step, const Planner &planner) {
   ImplicitLocOpBuilder b(step.getLoc(), step);
   b.setInsertionPointAfter(step);
   Type i64 = b.getI64Type();
@@ -226,18 +309,12 @@ LogicalResult addScratch(ModuleOp module, func::FuncOp step,
         arith::IndexCastOp::create(b, b.getIndexType(), block->getArgument(i));
   for (const Slot &slot : planner.getSlots()) {
     SmallVector<Value> sizes;
-    for (Value size : slot.sizes) {
-      std::optional<int> argument = planner.rowsArgument(size);
-      if (!argument)
-        return step.emitError(
-            "a buffer's size is not given by the number of rows");
-      sizes.push_back(rows[*argument]);
-    }
+    for (Value size : slot.sizes)
+      sizes.push_back(rows[*planner.rowsArgument(size)]);
     total = arith::AddIOp::create(b, total, slotBytes(b, slot.bytes, sizes));
   }
   func::ReturnOp::create(b,
                          arith::IndexCastOp::create(b, i64, total).getResult());
-  return success();
 }
 
 struct PlanArena : qtale::impl::PlanArenaBase<PlanArena> {
@@ -251,12 +328,13 @@ struct PlanArena : qtale::impl::PlanArenaBase<PlanArena> {
         entries.push_back(func);
     for (func::FuncOp entry : entries) {
       Planner planner(entry);
-      numAllocs += llvm::range_size(entry.getOps<memref::AllocOp>());
       if (failed(planner.run()))
         return signalPassFailure();
       numSlots += planner.getSlots().size();
-      if (planner.isStep() && failed(addScratch(module, entry, planner)))
-        return signalPassFailure();
+      for (const Slot &slot : planner.getSlots())
+        numAllocs += slot.members.size();
+      if (planner.isStep())
+        addScratch(entry, planner);
     }
   }
 };

@@ -72,6 +72,8 @@ static void buildPacked(OpPassManager &pm, const CompileOptions &) {
 
 /// Routes become compaction, branch, scatter. Dense models have none.
 static void buildUnrouted(OpPassManager &pm, const CompileOptions &) {
+  pm.addNestedPass<func::FuncOp>(createLowerRoutes());
+  cleanUp(pm);
   verify(pm, Stage::Unrouted);
 }
 

@@ -1,7 +1,8 @@
-// RUN: qtale-opt %s --qtale-plan-arena --canonicalize --cse | FileCheck %s --implicit-check-not=memref.alloc --implicit-check-not=memref.dealloc
+// RUN: qtale-opt %s --split-input-file --qtale-plan-arena --canonicalize --cse | FileCheck %s --implicit-check-not=memref.alloc --implicit-check-not=memref.dealloc
 //
 // Buffers that are not needed at the same time share a place, if their dynamic
-// sizes are equal; the step's bytes become a function of its rows.
+// sizes are equal; the step's bytes become a function of its rows, and what it
+// needs is checked once.
 
 func.func private @use(memref<?x6xf32>)
 func.func private @use_both(memref<?x6xf32>, memref<?x16xf32>)
@@ -24,18 +25,20 @@ func.func @step(%context: !qtale.context, %tokens: memref<?xi32>, %sequences: me
   // CHECK-DAG: %[[MASK:.*]] = arith.constant -64 : index
   // CHECK-DAG: %[[C128:.*]] = arith.constant 128 : index
   // CHECK: %[[ROWS:.*]] = memref.dim %[[TOKENS]], %[[C0]]
+  // CHECK: %[[LOGIT_ROWS:.*]] = memref.dim %[[WANTED]], %[[C0]]
   // CHECK: %[[END0:.*]] = arith.muli %[[ROWS]], %[[C64]] : index
-  // CHECK: %[[LIMIT:.*]] = qtale.arena_limit %[[CONTEXT]]
-  // CHECK: %[[FITS0:.*]] = arith.cmpi ule, %[[END0]], %[[LIMIT]]
-  // CHECK: cf.assert %[[FITS0]], "scratch memory is exhausted" {qtale.code = 8 : i32}
-  // CHECK: %[[A:.*]] = qtale.arena %[[CONTEXT]], %[[C0]][%[[ROWS]]] : memref<?x16xf32>
-  %a = memref.alloc(%rows) : memref<?x16xf32>
-  func.call @use_wide(%a) : (memref<?x16xf32>) -> ()
   // CHECK: %[[BYTES:.*]] = arith.muli %[[ROWS]], %[[C24]]
   // CHECK: %[[UP:.*]] = arith.addi %[[BYTES]], %[[C63]]
   // CHECK: %[[ALIGNED:.*]] = arith.andi %[[UP]], %[[MASK]]
   // CHECK: %[[END1:.*]] = arith.addi %[[END0]], %[[ALIGNED]]
-  // CHECK: arith.cmpi ule, %[[END1]]
+  // CHECK: %[[LAST:.*]] = arith.muli %[[LOGIT_ROWS]], %[[C128]]
+  // CHECK: %[[END2:.*]] = arith.addi %[[END1]], %[[LAST]]
+  // CHECK: %[[LIMIT:.*]] = qtale.arena_limit %[[CONTEXT]]
+  // CHECK: %[[FITS:.*]] = arith.cmpi ule, %[[END2]], %[[LIMIT]]
+  // CHECK: cf.assert %[[FITS]], "scratch memory is exhausted" {qtale.code = 8 : i32}
+  // CHECK: %[[A:.*]] = qtale.arena %[[CONTEXT]], %[[C0]][%[[ROWS]]] : memref<?x16xf32>
+  %a = memref.alloc(%rows) : memref<?x16xf32>
+  func.call @use_wide(%a) : (memref<?x16xf32>) -> ()
   // CHECK: %[[B:.*]] = qtale.arena %[[CONTEXT]], %[[END0]][%[[ROWS]]] : memref<?x6xf32>
   %b = memref.alloc(%rows) : memref<?x6xf32>
   func.call @use_both(%b, %a) : (memref<?x6xf32>, memref<?x16xf32>) -> ()
@@ -63,3 +66,42 @@ func.func @step(%context: !qtale.context, %tokens: memref<?xi32>, %sequences: me
 // CHECK: %[[S2:.*]] = arith.muli %[[L]], %c128
 // CHECK: %[[ALL:.*]] = arith.addi %[[S01]], %[[S2]]
 // CHECK: arith.index_cast %[[ALL]] : index to i64
+
+// -----
+
+// What stands in branches has places too, for all rows that could take them:
+// %q outlives the branch and keeps its place; %p of the second branch takes
+// that of %p of the first. So 64 + 64 bytes a row are enough.
+func.func private @use_wide(memref<?x16xf32>)
+// CHECK-LABEL: func.func @step
+// CHECK-SAME:    %[[CONTEXT:[^:]*]]: !qtale.context
+func.func @step(%context: !qtale.context, %tokens: memref<?xi32>, %sequences: memref<?xi32>, %positions: memref<?xi32>, %wanted: memref<?xi32>, %count: memref<1xi32>, %other: i1) {
+  %c0 = arith.constant 0 : index
+  %rows = memref.dim %tokens, %c0 : memref<?xi32>
+  %kept32 = memref.load %count[%c0] : memref<1xi32>
+  %kept = arith.index_cast %kept32 : i32 to index
+  %n = arith.minui %kept, %rows : index
+  %any = arith.cmpi ugt, %n, %c0 : index
+  // CHECK-DAG: %[[N:.*]] = arith.minui
+  // CHECK-DAG: %[[PLACE:.*]] = arith.muli %{{.*}}, %c64
+  // CHECK: qtale.arena %[[CONTEXT]], %c0{{.*}}[%{{.*}}] : memref<?x16xf32>
+  %q = memref.alloc(%rows) : memref<?x16xf32>
+  // CHECK: scf.if
+  scf.if %any {
+    // CHECK: qtale.arena %[[CONTEXT]], %[[PLACE]][%[[N]]] : memref<?x16xf32>
+    %p = memref.alloc(%n) : memref<?x16xf32>
+    func.call @use_wide(%p) : (memref<?x16xf32>) -> ()
+  }
+  // CHECK: scf.if
+  scf.if %other {
+    // CHECK: qtale.arena %[[CONTEXT]], %[[PLACE]][%[[N]]] : memref<?x16xf32>
+    %p = memref.alloc(%n) : memref<?x16xf32>
+    func.call @use_wide(%p) : (memref<?x16xf32>) -> ()
+    func.call @use_wide(%q) : (memref<?x16xf32>) -> ()
+  }
+  return
+}
+// CHECK-LABEL: func.func @step_scratch
+// CHECK: %[[S:.*]] = arith.muli %{{.*}}, %c64
+// CHECK: %[[BOTH:.*]] = arith.addi %[[S]], %[[S]]
+// CHECK: arith.index_cast %[[BOTH]] : index to i64

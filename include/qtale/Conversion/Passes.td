@@ -9,6 +9,23 @@
 
 include "mlir/Pass/PassBase.td"
 
+def LowerRoutes : Pass<"qtale-lower-routes", "::mlir::func::FuncOp"> {
+  let summary = "Turn routes into compaction, branch, body, scatter";
+  let description = [{
+    Before: %y = qtale.route %x if %keep { ^bb0(%rows): … qtale.yield %h }
+    After:  %rows, %count = qtale.compact %keep
+            %y = scf.if %any { gather_rows; …; scatter_rows into %x } else { %x }
+
+    Every keep is recorded (`qtale.record`).
+
+    Ensures: no qtale.route is left; no operation of a body stands outside of
+    its branch.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numRoutes", "num-routes", "Routes lowered">];
+}
+
 def EnterLevels : Pass<"qtale-enter-levels", "::mlir::ModuleOp"> {
   let summary = "Make a module for each CPU level, and place the weights";
   let description = [{
@@ -54,7 +71,10 @@ def PlanArena : Pass<"qtale-plan-arena", "::mlir::ModuleOp"> {
     arena has returns QTALE_LIMIT. For `@step` the bytes become a function,
     `@step_scratch(rows, logit_rows)`.
 
-    Requires: allocations stand in the entry's own block.
+    In `@step` buffers may be made in branches, for a part of the rows (at most
+    as many: `arith.minui`); they get a place for all.
+
+    Requires: no allocation stands in a loop, and in `@main` none in a branch.
     Ensures: no memref.alloc is left.
   }];
   let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect"];

@@ -261,20 +261,30 @@ static FailureOr<Value> headRows(StepNode &n, unsigned i, int64_t width) {
   return g.castFloat(rows, matrix, g.b.getF32Type());
 }
 
-static LogicalResult buildAttentionRows(StepNode &n) {
+LogicalResult qtale::onnx_import::buildKVAppend(StepNode &n, Value cache,
+                                                Value slots) {
+  auto cacheType = cast<KVCacheType>(cache.getType());
+  int64_t width = cacheType.getHeads() * cacheType.getHeadDim();
+  FailureOr<Value> k = headRows(n, 1, width), v = headRows(n, 2, width);
+  if (failed(k) || failed(v))
+    return failure();
+  KVAppendOp::create(n.g.b, n.g.loc, cache, *k, *v, n.step.sequences, slots);
+  return success();
+}
+
+LogicalResult qtale::onnx_import::buildAttentionRows(StepNode &n, Value cache,
+                                                     Value slots) {
   GraphBuilder &g = n.g;
-  auto cacheType = cast<KVCacheType>(n.cache.getType());
+  auto cacheType = cast<KVCacheType>(cache.getType());
   Term &query = n.in(0);
-  int64_t kvWidth = cacheType.getHeads() * cacheType.getHeadDim();
   if (!query.rows)
     return n.fail("has queries that are not tokens");
   OpFoldResult product = g.math.product(ArrayRef(query.dims).drop_front());
   auto width = getConstantIntValue(product);
   if (!width || *width % cacheType.getHeadDim())
     return n.fail("needs heads of a known size");
-  FailureOr<Value> q = headRows(n, 0, *width), k = headRows(n, 1, kvWidth),
-                   v = headRows(n, 2, kvWidth);
-  if (failed(q) || failed(k) || failed(v))
+  FailureOr<Value> q = headRows(n, 0, *width);
+  if (failed(q))
     return failure();
   int64_t heads = *width / cacheType.getHeadDim();
   if (n.integer("left_window_size", -1) >= 0)
@@ -286,12 +296,9 @@ static LogicalResult buildAttentionRows(StepNode &n) {
                      ? n.real("scale", 1)
                      : 1 / std::sqrt(double(cacheType.getHeadDim()));
   double softcap = n.real("softcap", 0);
-  KVAppendOp::create(g.b, g.loc, n.cache, *k, *v, n.step.sequences,
-                     n.step.positions);
   Value result = AttentionOp::create(
-      g.b, g.loc, (*q).getType(), *q, n.cache, n.step.sequences,
-      n.step.positions, g.b.getI64IntegerAttr(heads),
-      g.b.getF32FloatAttr(scale),
+      g.b, g.loc, (*q).getType(), *q, cache, n.step.sequences, slots,
+      g.b.getI64IntegerAttr(heads), g.b.getF32FloatAttr(scale),
       softcap > 0 ? g.b.getF32FloatAttr(softcap) : FloatAttr());
   Dims matrix{query.dims[0], g.math.constant(*width)};
   result = g.castFloat(result, matrix, n.type(query));
@@ -301,5 +308,5 @@ static LogicalResult buildAttentionRows(StepNode &n) {
 }
 
 void qtale::onnx_import::addAttention(NodeTable &table) {
-  table.add("Attention", 23, buildAttention, buildAttentionRows);
+  table.add("Attention", 23, buildAttention);
 }

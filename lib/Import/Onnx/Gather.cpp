@@ -101,7 +101,7 @@ static LogicalResult buildGatherRows(StepNode &n) {
   Term &data = n.in(0), &ids = n.in(1);
   if (!data.rows && ids.rows && isWeightMatrix(data) &&
       n.integer("axis", 0) == 0) {
-    if (ids.value != n.step.tokens && ids.value != n.step.positions)
+    if (!isRowNumber(ids))
       return n.fail("looks up something else than input_ids or position_ids");
     RowLayout layout{ids.rows->rank + 1, ids.rows->rowAxis, ids.rows->batch};
     return n.setRows(embed(n, ids.value, ids.dims), layout);

@@ -34,13 +34,6 @@ struct Blob {
   int64_t length = 0;
 };
 
-/// An output of a verb function (`ai.qtale`): what it means, and of what.
-struct VerbOutput {
-  std::string verb;
-  unsigned result;
-  llvm::SmallVector<std::string> inputs;
-};
-
 struct Model {
   std::string path;
   /// Folder and file name of `path`.
@@ -50,8 +43,8 @@ struct Model {
   llvm::StringMap<Blob> blobs;
   /// Initializers that are only in a file: shape and type, without data.
   llvm::StringMap<onnx::TensorProto> headers;
-  /// Values that are outputs of verb functions, which are inlined all the same.
-  llvm::StringMap<VerbOutput> verbs;
+  /// Calls of verb functions, which are inlined in the graph all the same.
+  std::vector<onnx::NodeProto> verbs;
   /// Of the default domain.
   int64_t opset = 0;
 
@@ -81,8 +74,9 @@ llvm::LogicalResult readModel(llvm::StringRef path, mlir::MLIRContext *context,
 /// Moves initializers that stay in files into `blobs` and `headers`.
 llvm::LogicalResult resolveData(mlir::MLIRContext *context, Model &model);
 llvm::LogicalResult normalizeModel(mlir::MLIRContext *context, Model &model);
-/// Orders nodes so that values are made before they are used.
-llvm::LogicalResult sortNodes(mlir::MLIRContext *context, Model &model);
+/// Orders a graph's nodes so that values are made before they are used.
+llvm::LogicalResult sortNodes(mlir::MLIRContext *context, const Model &model,
+                              onnx::GraphProto &graph);
 
 } // namespace qtale::onnx_import
 

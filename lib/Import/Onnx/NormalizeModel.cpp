@@ -3,7 +3,7 @@
 //   supported?  all nodes, also those in functions, are in the node table
 //   sorted      values are made before they are used
 //   checked     ONNX's checker
-//   inlined     verb functions too, whose outputs are noted; before the
+//   inlined     verb functions too, whose calls are noted; before the
 //               conversion, which drops functions
 //   converted   older opsets -> the table's
 //   inferred    shapes, with data propagation
@@ -120,8 +120,8 @@ private:
 } // namespace
 
 LogicalResult qtale::onnx_import::sortNodes(MLIRContext *context,
-                                            Model &model) {
-  onnx::GraphProto &graph = *model.proto.mutable_graph();
+                                            const Model &model,
+                                            onnx::GraphProto &graph) {
   auto &nodes = *graph.mutable_node();
   StringMap<int> producer;
   for (int i = 0; i < nodes.size(); ++i)
@@ -189,12 +189,8 @@ static void noteVerbs(MLIRContext *context, Model &model) {
           << "the body of " << verbDomain << "::" << node.op_type()
           << " is not the one that the compiler knows by this name; it is "
              "inlined like any function";
-    if (!verbs.count(node.op_type()))
-      continue;
-    SmallVector<std::string> inputs(node.input().begin(), node.input().end());
-    for (auto [i, output] : llvm::enumerate(node.output()))
-      if (!output.empty())
-        model.verbs[output] = {node.op_type(), unsigned(i), inputs};
+    if (verbs.count(node.op_type()))
+      model.verbs.push_back(node);
   }
 }
 
@@ -258,12 +254,14 @@ LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
            << " is not supported; export the model with opset 7 to "
            << newestOpset;
   if (failed(Unsupported(model).check(context)) ||
-      failed(sortNodes(context, model)) || failed(checkPorts(context, model)))
+      failed(sortNodes(context, model, *proto.mutable_graph())) ||
+      failed(checkPorts(context, model)))
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
                      [&] { onnx::checker::check_model(proto); })) ||
       failed(inlineFunctions(context, model)) ||
-      failed(convert(context, model)) || failed(sortNodes(context, model)))
+      failed(convert(context, model)) ||
+      failed(sortNodes(context, model, *proto.mutable_graph())))
     return failure();
 
   // What a file claims about values in the middle is not to be relied on.

@@ -40,9 +40,7 @@ LogicalResult qtale::onnx_import::buildElementwiseRows(StepNode &n) {
       if (term.rows->rank - 1 - term.rows->rowAxis != fromRight ||
           term.rank() != rank)
         return n.fail("joins tensors whose tokens are on different axes");
-      if (term.value &&
-          cast<RankedTensorType>(term.value.getType()).getElementType() !=
-              n.type(term))
+      if (isRowNumber(term))
         return n.fail("computes with token ids or positions");
       continue;
     }

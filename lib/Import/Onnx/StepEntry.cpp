@@ -2,22 +2,22 @@
 //
 //   tokens, sequences, positions, rows, caches  ->  logits of the wanted rows
 //
-//           ┌ all rows ┐   ┌ wanted rows ┐
-//   tokens ─ layers … ─ last attention ═ gather_rows ═ last FFN ─ head ─ logits
+//           ┌ all rows ┐     ┌ wanted rows ─────────────────┐
+//   tokens ─ layers … ─ last layer's K, V ═ Q, attention, FFN ─ head ─ logits
 //
-// The graph is read backwards from `logits`. What an Attention needs is built
-// for all rows, the rest for the wanted ones. A batch of sequences is rows
-// too, so ONNX's [B, S, …] is stored as [rows, …]: see RowLayout.
+// StepGraph says which node is computed where, for which rows; this file builds
+// it. A batch of sequences is rows too, so ONNX's [B, S, …] is stored as
+// [rows, …]: see RowLayout.
 //
 // Masks are not read: that a token sees the earlier ones of its sequence is
-// what `qtale.attention` means. So a mask must be known to say just this: the
-// result of ai.qtale::CausalMask, or none with is_causal.
+// what `qtale.attention` means. So a mask must be known to say just this.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Entries.h"
 #include "NodeTable.h"
-#include "StepNode.h"
+#include "Routing.h"
+#include "StepScope.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/StringSet.h"
@@ -29,35 +29,89 @@ using namespace qtale::onnx_import;
 
 namespace {
 
+/// The regions of a route that is being built. Its inputs grow with what the
+/// regions ask for.
+class OpenRoute {
+public:
+  OpenRoute(Code &outside, Value keep, bool withSkipped)
+      : outside(outside), op(RouteOp::create(outside.b, outside.g.loc,
+                                             TypeRange(), ValueRange(), keep)) {
+    // What the regions ask for is made before the route.
+    outside.b.setInsertionPoint(op);
+    for (Region *region : {&op.getKept(), &op.getSkipped()})
+      if (region == &op.getKept() || withSkipped)
+        region->emplaceBlock();
+  }
+
+  Block *block(bool skipped) { return &op->getRegion(skipped).front(); }
+
+  /// The rows of `value` that the region has.
+  Value capture(Value value, bool skipped) {
+    auto [it, isNew] = numbers.try_emplace(value, inputs.size());
+    if (isNew) {
+      inputs.push_back(value);
+      SmallVector<int64_t> shape(
+          cast<RankedTensorType>(value.getType()).getShape());
+      shape[0] = ShapedType::kDynamic;
+      auto type = RankedTensorType::get(
+          shape, cast<RankedTensorType>(value.getType()).getElementType());
+      for (Region &region : op->getRegions())
+        if (!region.empty())
+          region.front().addArgument(type, op.getLoc());
+    }
+    return block(skipped)->getArgument(it->second);
+  }
+
+  /// The finished operation.
+  RouteOp close(TypeRange results) {
+    OpBuilder &b = outside.b;
+    auto route = RouteOp::create(b, op.getLoc(), results, inputs, op.getKeep());
+    route.getKept().takeBody(op.getKept());
+    route.getSkipped().takeBody(op.getSkipped());
+    op.erase();
+    b.setInsertionPointToEnd(route->getBlock());
+    return route;
+  }
+
+private:
+  Code &outside;
+  RouteOp op;
+  SmallVector<Value> inputs;
+  llvm::DenseMap<Value, unsigned> numbers;
+};
+
 class StepBuilder {
 public:
   StepBuilder(const Model &model, ModuleOp module, Weights &weights)
-      : model(model), graph(model.proto.graph()), module(module),
-        b(OpBuilder::atBlockEnd(module.getBody())), g(b, model, weights) {
-    g.giveUp = &reason;
-    g.loc = model.loc(b.getContext());
-    for (const auto &info : graph.input())
-      inputs[info.name()] = &info;
-  }
+      : model(model), module(module), weights(weights), graph(model) {}
 
   /// Whether the graph claims to be a language model.
-  bool isLanguageModel() {
-    return inputs.count("input_ids") &&
-           llvm::any_of(graph.output(), [](const auto &info) {
-             return info.name() == "logits";
-           });
+  bool isLanguageModel() const {
+    const onnx::GraphProto &proto = model.proto.graph();
+    auto has = [](const auto &list, StringRef name) {
+      return llvm::any_of(
+          list, [&](const auto &info) { return info.name() == name; });
+    };
+    return has(proto.input(), "input_ids") && has(proto.output(), "logits");
   }
 
   LogicalResult build() {
-    if (failed(findNeeded()) || failed(declare()))
+    if (failed(graph.analyze(module.getContext()))) {
+      failedAt = graph.failedAt;
+      return fail(graph.reason);
+    }
+    if (failed(declare()))
       return failure();
-    for (const onnx::NodeProto &node : graph.node())
-      if (isNeeded(node, needed)) {
-        if (failed(buildNode(node))) {
-          failedAt = &node;
-          return failure();
-        }
-      }
+    for (const StepGraphNode &node : graph.nodes) {
+      if (!node.isNeeded())
+        continue;
+      failedAt = node.proto;
+      entry->g.loc = model.loc(module.getContext(), *node.proto);
+      if (failed(isAttention(*node.proto) ? fillCache(node) : success()) ||
+          (!node.place->route && failed(buildNode(node, *all, *few))))
+        return failure();
+    }
+    failedAt = nullptr;
     return finish();
   }
 
@@ -65,16 +119,17 @@ public:
     if (function)
       function.erase();
     std::string why = reason.value_or("its structure is not known");
-    Location loc = model.loc(b.getContext());
+    Location loc = model.loc(module.getContext());
     std::string node;
     if (failedAt) {
-      loc = model.loc(b.getContext(), *failedAt);
+      loc = model.loc(module.getContext(), *failedAt);
       why = failedAt->op_type() + " " + why;
       node = "'" + nodeName(*failedAt) + "': ";
     }
     emitWarning(loc) << "the model has no session, only `main`: " << why;
     why = node + why;
-    module->setAttr("qtale.no_session", b.getStringAttr(why));
+    module->setAttr("qtale.no_session",
+                    StringAttr::get(module.getContext(), why));
   }
 
   std::optional<int64_t> cosRows;
@@ -86,73 +141,17 @@ private:
     return failure();
   }
 
-  //===- What is needed ---------------------------------------------------===//
-
-  static bool isNeeded(const onnx::NodeProto &node,
-                       const llvm::StringSet<> &set) {
-    return llvm::any_of(node.output(), [&](const std::string &name) {
-      return !name.empty() && set.contains(name);
-    });
-  }
-
-  /// Values that stand for themselves: their producers are not looked at.
-  bool isGiven(StringRef name) const {
-    return inputs.count(name) || model.verbs.count(name);
-  }
-
-  void need(const onnx::NodeProto &node, llvm::StringSet<> &set) {
-    bool attention = node.op_type() == "Attention";
-    for (auto [i, name] : llvm::enumerate(node.input()))
-      if (!name.empty() && !(attention && i >= 3) && !isGiven(name))
-        set.insert(name);
-  }
-
-  LogicalResult findNeeded() {
-    needed.insert("logits");
-    for (int i = graph.node_size() - 1; i >= 0; --i) {
-      const onnx::NodeProto &node = graph.node(i);
-      if (isNeeded(node, forAttention))
-        need(node, forAttention);
-      if (!isNeeded(node, needed))
-        continue;
-      need(node, needed);
-      if (node.op_type() == "Attention") {
-        need(node, forAttention);
-        attentions.insert(attentions.begin(), &node);
-      }
-    }
-    return success();
+  static bool isAttention(const onnx::NodeProto &node) {
+    return node.op_type() == "Attention" && !isVerbCall(node);
   }
 
   //===- Arguments --------------------------------------------------------===//
-
-  static StringRef inputOf(const onnx::NodeProto &node, int i) {
-    return i < node.input_size() ? StringRef(node.input(i)) : StringRef();
-  }
-
-  /// The node's mask says nothing but that tokens see the earlier ones.
-  LogicalResult checkMask(const onnx::NodeProto &node) {
-    StringRef mask = inputOf(node, 3);
-    if (mask.empty()) {
-      for (const auto &attribute : node.attribute())
-        if (attribute.name() == "is_causal" && attribute.i())
-          return success();
-      return fail("has no mask and is not causal");
-    }
-    auto verb = model.verbs.find(mask);
-    if (verb == model.verbs.end() || verb->second.verb != "CausalMask" ||
-        verb->second.result != 1 || verb->second.inputs.size() != 2 ||
-        verb->second.inputs[0] != "input_ids" ||
-        verb->second.inputs[1] != "attention_mask")
-      return fail("has a mask that is not the one of ai.qtale::CausalMask");
-    return success();
-  }
 
   LogicalResult cacheType(const onnx::NodeProto &node, Type &type) {
     StringRef past[2];
     for (int i : {0, 1}) {
       past[i] = inputOf(node, 4 + i);
-      if (past[i].empty() || !inputs.count(past[i]))
+      if (past[i].empty() || !graph.inputs.count(past[i]))
         return fail("has no past keys and values among the model's inputs");
       if (!taken.insert(past[i]).second)
         return fail("shares its past with another node");
@@ -161,7 +160,7 @@ private:
       return fail("has lengths of its own (nonpad_kv_seqlen)");
     int64_t sizes[2][2];
     for (int i : {0, 1}) {
-      const auto &shape = inputs[past[i]]->type().tensor_type().shape();
+      const auto &shape = graph.inputs[past[i]]->type().tensor_type().shape();
       if (shape.dim_size() != 4 || !shape.dim(1).has_dim_value() ||
           !shape.dim(3).has_dim_value() || shape.dim(1).dim_value() <= 0 ||
           shape.dim(3).dim_value() <= 0)
@@ -171,144 +170,145 @@ private:
     }
     if (sizes[0][0] != sizes[1][0] || sizes[0][1] != sizes[1][1])
       return fail("has keys and values of different sizes");
-    type = KVCacheType::get(b.getContext(), sizes[0][0], sizes[0][1],
-                            b.getF32Type());
+    type = KVCacheType::get(module.getContext(), sizes[0][0], sizes[0][1],
+                            Float32Type::get(module.getContext()),
+                            graph.keys[&node].policy == Keys::Evict);
     return success();
   }
 
   LogicalResult declare() {
+    Location loc = model.loc(module.getContext());
+    OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
     auto rows = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
     SmallVector<Type> types(4, rows);
     SmallVector<std::string> names{"tokens", "sequences", "positions", "rows"};
-    for (const onnx::NodeProto *node : attentions) {
+    if (failed(routing.analyze(graph))) {
+      failedAt = routing.failedAt;
+      return fail(routing.reason);
+    }
+    if (routing.isRouted()) {
+      types.push_back(RankedTensorType::get(
+          {ShapedType::kDynamic, routing.size()}, b.getF32Type()));
+      types.push_back(rows);
+      names.append({"thresholds", "budgets"});
+    }
+    unsigned firstCache = types.size();
+    for (const onnx::NodeProto *node : graph.attentions) {
       Type type;
-      if (failed(checkMask(*node)) || failed(cacheType(*node, type))) {
+      if (failed(cacheType(*node, type))) {
         failedAt = node;
         return failure();
       }
       types.push_back(type);
-      names.push_back("cache" + std::to_string(names.size() - 4));
+      names.push_back("cache" + std::to_string(names.size() - firstCache));
     }
     function =
-        func::FuncOp::create(b, g.loc, "step", b.getFunctionType(types, {}));
+        func::FuncOp::create(b, loc, "step", b.getFunctionType(types, {}));
     for (auto [i, name] : llvm::enumerate(names))
       function.setArgAttr(i, attr::name, b.getStringAttr(name));
-    b.setInsertionPointToStart(function.addEntryBlock());
+    entry.emplace(function.addEntryBlock(), loc, model, weights, &reason);
+    Value tokens = function.getArgument(0), wanted = function.getArgument(3);
+    Value count = tensor::DimOp::create(entry->b, loc, tokens, 0);
+    Value wantedCount = tensor::DimOp::create(entry->b, loc, wanted, 0);
+    entry->g.math.markNonNegative(count);
+    entry->g.math.markNonNegative(wantedCount);
+    if (routing.isRouted()) {
+      thresholds = function.getArgument(4);
+      budgets = function.getArgument(5);
+    }
+    for (auto [i, node] : llvm::enumerate(graph.attentions))
+      caches[node] = function.getArgument(firstCache + i);
 
-    step.tokens = function.getArgument(0);
-    step.sequences = function.getArgument(1);
-    step.positions = function.getArgument(2);
-    wanted = function.getArgument(3);
-    step.count = tensor::DimOp::create(b, g.loc, step.tokens, 0);
-    Value wantedCount = tensor::DimOp::create(b, g.loc, wanted, 0);
-    g.math.markNonNegative(step.count);
-    g.math.markNonNegative(wantedCount);
-    wantedRows = wantedCount;
-    for (auto [i, node] : llvm::enumerate(attentions))
-      caches[node] = function.getArgument(4 + i);
+    all.emplace(*entry);
+    all->step = {function.getArgument(1), function.getArgument(2), count};
+    all->count = count;
+    few.emplace(*entry, &*all, [this, wanted](Value value) -> Value {
+      return GatherRowsOp::create(entry->b, entry->g.loc, value, wanted);
+    });
+    few->count = wantedCount;
+    few->step.count = count;
 
-    auto known = initializers(model, g);
+    auto known = initializers(model, entry->g);
     if (failed(known))
       return fail("its initializers can't be read");
-    all = std::move(*known);
-    auto ids = [&](StringRef name, Value value) {
-      Term term =
-          g.make(onnx::TensorProto::INT64, value, {OpFoldResult(step.count)});
-      term.rows = RowLayout{2, 1, true};
-      all[name] = term;
-    };
-    ids("input_ids", step.tokens);
-    if (inputs.count("position_ids"))
-      ids("position_ids", step.positions);
-    for (const auto &verb : model.verbs)
-      if (verb.second.verb == "CausalMask" && verb.second.result == 0)
-        ids(verb.first(), step.positions);
+    for (auto &term : *known)
+      all->set(term.first(), std::move(term.second));
+    setIds("input_ids", tokens);
+    if (graph.inputs.count("position_ids"))
+      setIds("position_ids", all->step.positions);
     return success();
+  }
+
+  void setIds(StringRef name, Value value) {
+    Term term = entry->g.make(onnx::TensorProto::INT64, value, {all->count});
+    term.rows = RowLayout{2, 1, true};
+    all->set(name, term);
   }
 
   //===- Nodes ------------------------------------------------------------===//
 
-  /// A term of all rows, as one of the wanted rows.
-  FailureOr<Term *> pick(StringRef name, Term &term) {
-    auto found = picked.find(name);
-    if (found != picked.end())
-      return &found->second;
-    OpFoldResult width = g.math.product(ArrayRef(term.dims).drop_front());
-    Dims matrix{term.dims[0], width}, result{wantedRows, width};
-    Value rows = g.reshape(g.tensor(term), term.dims, matrix);
-    rows = g.castFloat(rows, matrix, b.getF32Type());
-    auto type = RankedTensorType::get(staticShape(result), b.getF32Type());
-    rows = GatherRowsOp::create(b, g.loc, type, rows, wanted);
-    rows = g.castFloat(rows, result, elementType(b.getContext(), term.dtype));
-    Dims dims(term.dims);
-    dims[0] = wantedRows;
-    Term copy = g.make(term.dtype, g.reshape(rows, result, dims), dims);
-    copy.rows = term.rows;
-    return &(picked[name] = copy);
-  }
-
-  /// Whether a term can be gathered, in f32.
-  bool isPickable(const Term &term) {
-    Type type = g.computeType(elementType(b.getContext(), term.dtype));
-    return type.isF32();
-  }
-
-  LogicalResult buildNode(const onnx::NodeProto &proto) {
-    g.loc = model.loc(b.getContext(), proto);
-    bool attention = proto.op_type() == "Attention";
-    bool everyRow = attention || isNeeded(proto, forAttention);
-    // What reads ids, or values that gather_rows does not take, is built for
-    // all rows.
-    for (const std::string &name : proto.input()) {
-      auto it = all.find(name);
-      if (it != all.end() && it->second.rows && !picked.count(name) &&
-          !isPickable(it->second))
-        everyRow = true;
+  /// Builds a node in the scopes whose rows need it.
+  LogicalResult buildNode(const StepGraphNode &node, StepScope &allRows,
+                          StepScope &wantedRows) {
+    const onnx::NodeProto &proto = *node.proto;
+    if (isVerbCall(proto, "CausalMask")) {
+      if (!proto.output(0).empty())
+        setIds(proto.output(0), all->step.positions);
+      return success();
     }
+    if (isVerbCall(proto, "Keep"))
+      return buildKeep(proto);
+    if (isVerbCall(proto, "Route"))
+      return buildRoute(node);
+    if (node.all && failed(buildNode(proto, allRows)))
+      return failure();
+    return node.wanted ? buildNode(proto, wantedRows) : success();
+  }
+
+  LogicalResult buildNode(const onnx::NodeProto &proto, StepScope &scope) {
+    GraphBuilder &g = scope.code.g;
+    g.loc = model.loc(module.getContext(), proto);
+    bool attention = isAttention(proto);
     SmallVector<Term *> operands;
     bool anyRows = false;
+    if (attention)
+      useStep(scope);
     for (auto [i, name] : llvm::enumerate(proto.input())) {
-      if (name.empty() || (attention && i >= 3)) {
+      if (name.empty() || (attention && i >= 1)) {
         operands.push_back(nullptr);
         continue;
       }
-      Term *term = nullptr;
-      auto it = all.find(name);
-      auto other = picked.find(name);
-      if (!everyRow && other != picked.end())
-        term = &other->second;
-      else if (it != all.end())
-        term = &it->second;
+      Term *term = scope.lookup(name);
       if (!term)
-        return fail(isGiven(name)
-                        ? "reads '" + name + "', which a session has not"
-                        : "reads '" + name + "' for all tokens");
-      if (term->rows && !everyRow && it != all.end()) {
-        FailureOr<Term *> chosen = pick(name, *term);
-        if (failed(chosen))
-          return failure();
-        term = *chosen;
-      }
+        return fail("reads '" + name + "', which a session has not");
       anyRows |= term->rows.has_value();
       operands.push_back(term);
     }
+    // Rotation asks for positions, which come with a term.
+    if (proto.op_type() == "RotaryEmbedding")
+      useStep(scope);
+    StepNode node(g, proto, operands, scope.step, model);
+    if (failed(buildWith(node, scope, attention, anyRows)))
+      return failure();
+    noteContext(proto, operands);
+    for (int i = 0; i < proto.output_size(); ++i)
+      if (node.wants(i) && node.result(i))
+        scope.set(proto.output(i), *node.result(i));
+    return success();
+  }
+
+  LogicalResult buildWith(StepNode &node, StepScope &scope, bool attention,
+                          bool anyRows) {
+    const onnx::NodeProto &proto = node.proto;
+    if (attention)
+      return buildAttentionRows(node, caches[&proto], slotsIn(scope, proto));
+    if (isVerbCall(proto))
+      return buildRouter(node);
     const NodeBuilder *builder =
         lookupBuilder(proto.domain(), proto.op_type(), model.opset);
     if (!builder)
       return fail("is not supported");
-    StepNode node(g, proto, operands, step, model,
-                  attention ? caches[&proto] : Value());
-    if (failed(anyRows ? buildRows(*builder, node) : builder->build(node)))
-      return failure();
-    noteContext(proto, operands);
-    for (int i = 0; i < proto.output_size(); ++i) {
-      if (!node.wants(i) || !node.result(i))
-        continue;
-      Term &result = *node.result(i);
-      bool few = result.rows && !everyRow;
-      (few ? picked : all)[proto.output(i)] = result;
-    }
-    return success();
+    return anyRows ? buildRows(*builder, node) : builder->build(node);
   }
 
   LogicalResult buildRows(const NodeBuilder &builder, StepNode &node) {
@@ -345,50 +345,241 @@ private:
       cosRows = std::min(cosRows.value_or(*rows), *rows);
   }
 
+  //===- Caches -----------------------------------------------------------===//
+
+  /// The scope's sequences and positions, where they are not known yet.
+  void useStep(StepScope &scope) {
+    if (scope.step.sequences)
+      return;
+    scope.step.sequences = scope.rows(outsideOf(scope).step.sequences);
+    scope.step.positions = scope.rows(outsideOf(scope).step.positions);
+  }
+  StepScope &outsideOf(StepScope &scope) {
+    StepScope *outside = scope.getOutside();
+    useStep(*outside);
+    return *outside;
+  }
+
+  /// Where a node's keys stand, for the scope's rows.
+  Value slotsIn(StepScope &scope, const onnx::NodeProto &attention) {
+    Value reserved = slots.lookup(&attention);
+    if (!reserved) {
+      useStep(scope);
+      return scope.step.positions;
+    }
+    if (StepScope *outside = scope.getOutside())
+      return scope.rows(slotsIn(*outside, attention));
+    return reserved;
+  }
+
+  LogicalResult append(const onnx::NodeProto &proto, StepScope &scope) {
+    scope.code.g.loc = model.loc(module.getContext(), proto);
+    const Keys &keys = graph.keys[&proto];
+    SmallVector<Term *> operands{nullptr};
+    for (StringRef name : {StringRef(keys.key), StringRef(keys.value)}) {
+      operands.push_back(scope.lookup(name));
+      if (!operands.back())
+        return fail("reads '" + name + "', which a session has not");
+    }
+    useStep(scope);
+    StepNode node(scope.code.g, proto, operands, scope.step, model);
+    return buildKVAppend(node, caches[&proto], slotsIn(scope, proto));
+  }
+
+  /// What stands before the route that a node is in, or before the node.
+  LogicalResult fillCache(const StepGraphNode &node) {
+    const onnx::NodeProto &proto = *node.proto;
+    const Keys &keys = graph.keys[&proto];
+    GraphBuilder &g = entry->g;
+    if (keys.policy == Keys::Own || keys.policy == Keys::Compute)
+      return append(proto, *all);
+    Term *keep = all->lookup(inputOf(*node.place->route, 0));
+    Value flags = g.tensor(*keep);
+    const StepInputs &step = all->step;
+    if (keys.policy == Keys::Copy)
+      KVCopyOp::create(g.b, g.loc, caches[&proto], caches[keys.below], flags,
+                       step.sequences, step.positions);
+    else
+      slots[&proto] = KVReserveOp::create(g.b, g.loc, step.positions.getType(),
+                                          caches[&proto], flags, step.sequences,
+                                          step.positions);
+    return success();
+  }
+
+  //===- Routes -----------------------------------------------------------===//
+
+  LogicalResult buildKeep(const onnx::NodeProto &proto) {
+    GraphBuilder &g = entry->g;
+    Term *p = all->lookup(inputOf(proto, 0));
+    if (!p || !p->rows || p->rank() != 1 ||
+        !g.computeType(elementType(g.context(), p->dtype)).isF32())
+      return fail("has probabilities that are not [batch, tokens]");
+    Term *positions = all->lookup(inputOf(proto, 2));
+    if (!positions || positions->value != all->step.positions)
+      return fail("has position_ids that are not the tokens' positions");
+    Value value = g.castFloat(g.tensor(*p), p->dims, g.b.getF32Type());
+    auto flags = RankedTensorType::get({ShapedType::kDynamic}, g.b.getI1Type());
+    auto keep =
+        KeepOp::create(g.b, g.loc, flags, budgets.getType(), value, thresholds,
+                       budgets, all->step.sequences, all->step.positions,
+                       g.b.getI64IntegerAttr(routing.unit(proto)),
+                       g.b.getI64IntegerAttr(routing.always));
+    budgets = keep.getLeft();
+    Term term = g.make(onnx::TensorProto::BOOL, keep.getKeep(), {all->count});
+    term.rows = RowLayout{2, 1, true};
+    all->set(proto.output(0), term);
+    return success();
+  }
+
+  LogicalResult buildRoute(const StepGraphNode &node) {
+    if (node.all)
+      return buildRegions(node, *all, /*results=*/true);
+    // Of the last layer only the wanted rows matter, but of the keys and values
+    // that it leaves behind: these are a route of their own.
+    bool keeps = llvm::any_of(graph.nodes, [&](const StepGraphNode &inner) {
+      return isInside(inner, node, false) && isAttention(*inner.proto) &&
+             fillsInside(inner);
+    });
+    if (keeps && failed(buildRegions(node, *all, /*results=*/false)))
+      return failure();
+    return buildRegions(node, *few, /*results=*/true);
+  }
+
+  static bool isInside(const StepGraphNode &inner, const StepGraphNode &route,
+                       bool skipped) {
+    return inner.isNeeded() && *inner.place == Place{route.proto, skipped};
+  }
+  bool fillsInside(const StepGraphNode &attention) {
+    Keys::Policy policy = graph.keys[attention.proto].policy;
+    return policy == Keys::Evict || policy == Keys::Copy;
+  }
+
+  /// The route of a node for the rows of `outside`; without results it only
+  /// fills caches.
+  LogicalResult buildRegions(const StepGraphNode &node, StepScope &outside,
+                             bool results) {
+    const onnx::NodeProto &proto = *node.proto;
+    entry->g.loc = model.loc(module.getContext(), proto);
+    Term *keep = outside.lookup(inputOf(proto, 0));
+    StringRef ends[] = {inputOf(proto, 1), inputOf(proto, 2)};
+    const onnx::NodeProto *last = graph.producer(ends[1]);
+    bool hasSkipped =
+        results && last &&
+        llvm::any_of(graph.nodes, [&](const StepGraphNode &inner) {
+          return inner.proto == last && isInside(inner, node, true);
+        });
+    Value passed;
+    Term *skipped = nullptr;
+    if (results && !hasSkipped) {
+      skipped = outside.lookup(ends[1]);
+      if (!skipped || !skipped->rows || skipped->rank() != 2)
+        return fail("skips something that is not [batch, tokens, values]");
+      passed = entry->g.tensor(*skipped);
+    } else {
+      useStep(outside);
+      passed = outside.step.sequences;
+    }
+
+    OpenRoute route(*entry, entry->g.tensor(*keep), hasSkipped);
+    // Where results are inputs that pass, they come first.
+    route.capture(passed, false);
+    SmallVector<Type> types;
+    std::optional<Term> result;
+    for (bool isSkipped : {false, true}) {
+      if (isSkipped && !hasSkipped)
+        break;
+      Code code(route.block(isSkipped), entry->g.loc, model, weights, &reason);
+      StepScope scope(code, &outside, [&](Value value) {
+        return route.capture(value, isSkipped);
+      });
+      scope.count = tensor::DimOp::create(code.b, entry->g.loc,
+                                          route.capture(passed, isSkipped), 0)
+                        .getResult();
+      code.g.math.markNonNegative(cast<Value>(scope.count));
+      scope.step.count = all->step.count;
+      if (failed(buildCone(node, scope, isSkipped, results)))
+        return failure();
+      Term *end = results ? scope.lookup(ends[isSkipped]) : nullptr;
+      if (results && (!end || !end->rows || end->rank() != 2))
+        return fail("gives something that is not [batch, tokens, values]");
+      SmallVector<Value> values;
+      if (end)
+        values.push_back(code.g.tensor(*end));
+      YieldOp::create(code.b, entry->g.loc, values);
+      if (end && !result) {
+        result = *end;
+        types.push_back(values[0].getType());
+      }
+    }
+    if (skipped && types[0] != passed.getType())
+      return fail("runs and skips with results of different types");
+    RouteOp op = route.close(types);
+    if (!results)
+      return success();
+    result->value = op.getResult(0);
+    result->dims[0] = outside.count;
+    outside.set(proto.output(0), *result);
+    return success();
+  }
+
+  /// The nodes of a region, for the scope's rows.
+  LogicalResult buildCone(const StepGraphNode &route, StepScope &scope,
+                          bool isSkipped, bool results) {
+    for (const StepGraphNode &inner : graph.nodes) {
+      if (!isInside(inner, route, isSkipped))
+        continue;
+      failedAt = inner.proto;
+      bool everyRow = route.all || !results;
+      if (isAttention(*inner.proto) && everyRow && fillsInside(inner) &&
+          failed(append(*inner.proto, scope)))
+        return failure();
+      if ((everyRow ? inner.all : inner.wanted) &&
+          failed(buildNode(*inner.proto, scope)))
+        return failure();
+    }
+    failedAt = route.proto;
+    return success();
+  }
+
+  //===- The end ----------------------------------------------------------===//
+
   LogicalResult finish() {
-    g.loc = model.loc(b.getContext());
-    auto few = picked.find("logits");
-    auto every = all.find("logits");
-    if (few == picked.end() && every == all.end())
+    GraphBuilder &g = entry->g;
+    g.loc = model.loc(module.getContext());
+    Term *logits = few->lookup("logits");
+    if (!logits)
       return fail("'logits' is not computed from the tokens");
-    Term *logits = few != picked.end() ? &few->second : &every->second;
     if (!logits->rows || !(*logits->rows == RowLayout{3, 1, true}) ||
         logits->rank() != 2 || !getConstantIntValue(logits->dims[1]))
       return fail("'logits' is not [batch, tokens, vocabulary]");
-    if (few == picked.end()) {
-      if (!isPickable(*logits))
-        return fail("'logits' are no floats");
-      FailureOr<Term *> chosen = pick("logits", *logits);
-      if (failed(chosen))
-        return failure();
-      logits = *chosen;
-    }
-    Value value = g.castFloat(g.tensor(*logits), logits->dims, b.getF32Type());
-    func::ReturnOp::create(b, g.loc, value);
+    if (!g.computeType(elementType(g.context(), logits->dtype)).isF32())
+      return fail("'logits' are no floats");
+    Value value =
+        g.castFloat(g.tensor(*logits), logits->dims, g.b.getF32Type());
+    func::ReturnOp::create(g.b, g.loc, value);
     function.setFunctionType(
-        b.getFunctionType(function.getArgumentTypes(), value.getType()));
-    function.setResultAttr(0, attr::name, b.getStringAttr("logits"));
+        g.b.getFunctionType(function.getArgumentTypes(), value.getType()));
+    function.setResultAttr(0, attr::name, g.b.getStringAttr("logits"));
+    if (routing.isRouted())
+      module->setAttr(attr::routing,
+                      routing.describe(g.context(), model, graph));
     return success();
   }
 
   const Model &model;
-  const onnx::GraphProto &graph;
   ModuleOp module;
-  OpBuilder b;
-  GraphBuilder g;
+  Weights &weights;
+  StepGraph graph;
+  Routing routing;
   func::FuncOp function;
   std::optional<std::string> reason;
   const onnx::NodeProto *failedAt = nullptr;
+  llvm::StringSet<> taken;
 
-  StringMap<const onnx::ValueInfoProto *> inputs;
-  llvm::StringSet<> needed, forAttention, taken;
-  std::vector<const onnx::NodeProto *> attentions;
-  llvm::DenseMap<const onnx::NodeProto *, Value> caches;
-
-  StepInputs step;
-  Value wanted;
-  OpFoldResult wantedRows;
-  StringMap<Term> all, picked;
+  std::optional<Code> entry;
+  std::optional<StepScope> all, few;
+  Value thresholds, budgets;
+  llvm::DenseMap<const onnx::NodeProto *, Value> caches, slots;
 };
 
 } // namespace

@@ -10,23 +10,30 @@ namespace qtale::onnx_import {
 
 /// What `@step` knows of its rows.
 struct StepInputs {
-  mlir::Value tokens, sequences, positions;
+  mlir::Value sequences, positions;
   /// Number of all rows: what S is in shape computations, where B is 1.
   mlir::Value count;
 };
+
+/// Whether a term holds each row's token id or position: they alone are i32
+/// where ONNX has int64.
+inline bool isRowNumber(const Term &term) {
+  return term.rows && term.value && term.dtype == onnx::TensorProto::INT64 &&
+         llvm::cast<mlir::RankedTensorType>(term.value.getType())
+             .getElementType()
+             .isInteger(32);
+}
 
 /// A node built by a rows builder of its own.
 class StepNode : public Node {
 public:
   StepNode(GraphBuilder &g, const onnx::NodeProto &proto,
            llvm::ArrayRef<Term *> inputs, const StepInputs &step,
-           const Model &model, mlir::Value cache)
-      : Node(g, proto, inputs), step(step), model(model), cache(cache) {}
+           const Model &model)
+      : Node(g, proto, inputs), step(step), model(model) {}
 
   const StepInputs &step;
   const Model &model;
-  /// Of an Attention node.
-  mlir::Value cache;
 
   /// The first result has the layout of the first operand.
   llvm::LogicalResult keepRows() {
@@ -38,6 +45,15 @@ public:
     return set(0, std::move(term));
   }
 };
+
+/// Stores the keys and values (inputs 1 and 2) of an Attention node's rows.
+llvm::LogicalResult buildKVAppend(StepNode &n, mlir::Value cache,
+                                  mlir::Value slots);
+/// An Attention node on what its cache holds; only the query is read.
+llvm::LogicalResult buildAttentionRows(StepNode &n, mlir::Value cache,
+                                       mlir::Value slots);
+/// A router of `ai.qtale`: a probability for each row.
+llvm::LogicalResult buildRouter(StepNode &n);
 
 } // namespace qtale::onnx_import
 

@@ -34,6 +34,8 @@ static std::string fingerprint(const onnx::FunctionProto &function) {
   for (const auto &set : function.opset_import())
     if (set.domain().empty() || set.domain() == "ai.onnx")
       result += "opset " + std::to_string(set.version()) + "\n";
+  for (const auto &attribute : function.attribute())
+    result += attribute + "\n";
   for (const auto &input : function.input())
     value(input);
   for (const auto &node : function.node()) {

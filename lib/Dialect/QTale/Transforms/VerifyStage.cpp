@@ -70,6 +70,15 @@ LogicalResult everyMatrixPacked(ModuleOp module) {
   return success(ok);
 }
 
+LogicalResult noRoutes(ModuleOp module) {
+  bool ok = true;
+  module.walk([&](RouteOp route) {
+    route.emitError("may not stand after stage 'packed'");
+    ok = false;
+  });
+  return success(ok);
+}
+
 LogicalResult noTensors(ModuleOp module) {
   bool ok = true;
   module.walk([&](Operation *op) {
@@ -92,7 +101,8 @@ LogicalResult check(ModuleOp module, StringRef stage) {
     return onlyDialects(module, stage, tensorDialects);
   if (stage == "packed" || stage == "unrouted")
     return success(succeeded(onlyDialects(module, stage, tensorDialects)) &&
-                   succeeded(everyMatrixPacked(module)));
+                   succeeded(everyMatrixPacked(module)) &&
+                   (stage == "packed" || succeeded(noRoutes(module))));
   if (stage == "kernels")
     return success(succeeded(onlyDialects(module, stage, bufferDialects)) &&
                    succeeded(noTensors(module)));

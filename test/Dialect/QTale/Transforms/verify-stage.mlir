@@ -9,6 +9,8 @@
 // RUN: not qtale-opt %t/buffers.mlir --qtale-verify-stage="stage=imported" 2>&1 | FileCheck %s --check-prefix=BUFFERS
 // RUN: not qtale-opt %t/buffers.mlir --qtale-verify-stage="stage=kernels" 2>&1 | FileCheck %s --check-prefix=ALLOC
 // RUN: not qtale-opt %t/argument.mlir --qtale-verify-stage="stage=kernels" 2>&1 | FileCheck %s --check-prefix=ARGUMENT
+// RUN: qtale-opt %t/route.mlir --qtale-verify-stage="stage=packed" | FileCheck %s --check-prefix=ROUTED
+// RUN: not qtale-opt %t/route.mlir --qtale-verify-stage="stage=unrouted" 2>&1 | FileCheck %s --check-prefix=ROUTE
 // RUN: qtale-opt %t/llvm.mlir --qtale-verify-stage="stage=llvm" | FileCheck %s --check-prefix=DONE
 //
 // A stage that holds is recorded; the error of one that does not names every op
@@ -16,6 +18,8 @@
 
 // IMPORTED: module attributes {qtale.stage = "imported"}
 // QUANTIZED: module attributes {qtale.stage = "quantized"}
+// ROUTED: module attributes {qtale.stage = "packed"}
+// ROUTE: route.mlir:2:{{.*}}error: {{.*}}may not stand after stage 'packed'
 // DONE: module attributes {qtale.stage = "llvm"}
 
 // PACKED: error: {{.*}}its weight is not packed: 'tensor<9x8xf32>'
@@ -54,6 +58,15 @@ func.func @main(%x: f32) {
 //--- argument.mlir
 func.func @main(%x: tensor<4xf32>) {
   return
+}
+
+//--- route.mlir
+func.func @step(%x: tensor<?x8xf32>, %keep: tensor<?xi1>) -> tensor<?x8xf32> {
+  %y = qtale.route %x : tensor<?x8xf32> if %keep : tensor<?xi1> -> tensor<?x8xf32> {
+  ^bb0(%rows: tensor<?x8xf32>):
+    qtale.yield %rows : tensor<?x8xf32>
+  }
+  return %y : tensor<?x8xf32>
 }
 
 //--- llvm.mlir
