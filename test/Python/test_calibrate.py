@@ -142,6 +142,26 @@ def test_again(artifact: Path, ids: tuple[Path, np.ndarray], tmp_path: Path):
     assert artifact.read_bytes() == after
 
 
+def test_other_ratios(artifact: Path, ids: tuple[Path, np.ndarray], capsys):
+    words = ["calibrate", str(artifact), "--ids", str(ids[0]), "--ratios"]
+    sixteen = ",".join(str((i + 1) / 16) for i in range(16))
+    for text in ("0.25,0.75", sixteen):
+        assert main([*words, text]) == 0
+        np.testing.assert_allclose(table(artifact)[0], [float(r) for r in text.split(",")])
+    for text, message in (
+        ("0.5,0.4", "must ascend"),
+        ("0,1", "must ascend"),
+        ("0.5,1.1", "must ascend"),
+        ("nan", "must ascend"),
+        ("half", "no list of numbers"),
+        (f"0.01,{sixteen}", "more than 16"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, text])
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
+
+
 def test_refusals(artifact: Path, fake: Path, ids: tuple[Path, np.ndarray], tmp_path: Path, capsys):
     path, tokens = ids
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
+from qtale.calibration_table import CAPACITY, write_table
 from qtale.cli.progress import Progress
 from qtale.cli.text_input import add_text_options, read_tokens
 
@@ -16,8 +18,8 @@ def register(commands: argparse._SubParsersAction) -> None:
         description=(
             "Measures on a text which thresholds make 30%, 40%, ... 100% of the routed units run, "
             "and writes them into the artifact, in place of an earlier table. Then --ratio, and "
-            "session.ratio in Python, take any ratio from 0.3 to 1. Text of the kind that the "
-            "model will work on is best; some thousand tokens are enough."
+            "session.ratio in Python, take any ratio from the lowest to the highest. Text of the "
+            "kind that the model will work on is best; some thousand tokens are enough."
         ),
     )
     parser.add_argument("artifact", type=Path, metavar="ARTIFACT", help="a compiled model (m.so)")
@@ -28,14 +30,32 @@ def register(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="read the text in windows of N tokens (default: the model's context, at most 2048)",
     )
+    parser.add_argument(
+        "--ratios",
+        type=_ratios,
+        metavar="R,R,...",
+        help="the table's ratios, ascending, at most 16 (default: 0.3,0.4, ... 1)",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     parser.set_defaults(run=_run)
 
 
+def _ratios(text: str) -> tuple[float, ...]:
+    try:
+        ratios = tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers") from error
+    below = (0.0, *ratios)
+    if not all(low < high <= 1 for low, high in pairwise(below)):
+        raise argparse.ArgumentTypeError(f"{text!r} must ascend, from above 0 to at most 1")
+    if len(ratios) > CAPACITY:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than {CAPACITY} ratios")
+    return ratios
+
+
 def _run(arguments: argparse.Namespace) -> None:
     from qtale.artifact import load
-    from qtale.calibration import calibrate
-    from qtale.calibration_table import write_table
+    from qtale.calibration import RATIOS, calibrate
 
     with load(arguments.artifact) as artifact:
         tokens = read_tokens(arguments, artifact)
@@ -43,6 +63,7 @@ def _run(arguments: argparse.Namespace) -> None:
             result = calibrate(
                 artifact,
                 tokens,
+                arguments.ratios or RATIOS,
                 context=arguments.context,
                 threads=arguments.threads,
                 progress=bar.advance,
