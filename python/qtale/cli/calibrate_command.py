@@ -6,7 +6,6 @@ import argparse
 from itertools import pairwise
 from pathlib import Path
 
-from qtale.calibration_table import CAPACITY, write_table
 from qtale.cli.progress import Progress
 from qtale.cli.text_input import add_text_options, read_tokens
 
@@ -41,6 +40,8 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def _ratios(text: str) -> tuple[float, ...]:
+    from qtale.calibration_table import CAPACITY
+
     try:
         ratios = tuple(float(word) for word in text.split(","))
     except ValueError as error:
@@ -56,6 +57,7 @@ def _ratios(text: str) -> tuple[float, ...]:
 def _run(arguments: argparse.Namespace) -> None:
     from qtale.artifact import load
     from qtale.calibration import RATIOS, calibrate
+    from qtale.calibration_table import write_table
 
     with load(arguments.artifact) as artifact:
         tokens = read_tokens(arguments, artifact)
