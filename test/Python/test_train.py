@@ -135,6 +135,8 @@ def test_command(
     for words, message in (
         (["--ratio", "0"], "--ratio must be above 0 and at most 1"),
         (["--steps", "0"], "--steps must be at least 1"),
+        (["--learning-rate", "nan"], "--learning-rate must be a number of at least 0"),
+        (["--seed", "-1"], "--seed must be from 0"),
         (["--first-routed-layer", "5"], "--first-routed-layer must be from 0 to 4"),
     ):
         code, _, err = run(stories / "stories260K.bin", "-o", output, *words)

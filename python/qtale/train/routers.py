@@ -182,6 +182,12 @@ def _check(arguments: argparse.Namespace, dense: Llama) -> None:
     for name in ("steps", "batch", "router_hidden_size", "texts", "held_out", "threads"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1")
+    for name in ("ratio_weight", "learning_rate", "router_learning_rate"):
+        if not 0 <= getattr(arguments, name) < math.inf:
+            raise UserError(f"--{name.replace('_', '-')} must be a number of at least 0")
+    # The held-out texts take the seed after it.
+    if not 0 <= arguments.seed < (1 << 63) - 1:
+        raise UserError("--seed must be from 0 to 2^63 - 2")
     layers, context = dense.config.num_layers, dense.config.context
     if not 0 <= arguments.first_routed_layer < layers:
         raise UserError(f"--first-routed-layer must be from 0 to {layers - 1}")
