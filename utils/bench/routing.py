@@ -1,6 +1,6 @@
 """What skipping saves: time and memory of routed layers against dense ones.
 
-    python utils/bench/routing.py [--work FOLDER] [--json FILE] [--threads 2]
+    python utils/bench/routing.py [--work FOLDER] [--json FILE] [--plot FILE.svg]
 
 Two models of the shape of Llama 3.2 1B in int4, random, one with routers (mlp2, hidden size 128) in
 every layer, nothing forced to run, cache policy evict. Their vocabulary is cut to 256 tokens, so
@@ -8,7 +8,8 @@ that what is timed are the layers, the routers included.
 
     thresholds   quantiles of the p that were measured, layer by layer, on a text of random tokens
     ratio        the share that really ran, on another such text
-    time         of dense and of all ratios in turn, several times: the median of the paired ratios
+    time         the dense and the routed model step by step in turn, the whole several times:
+                 of each step the median, then the ratio of the sums
     memory       of the caches, from the session
 
 `--dtype`, `--layers` and the rest make other shapes. Not a test: it needs a quiet machine.
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,111 +78,144 @@ def bandwidth(threads: int) -> float:
         )
 
 
-class Contestant:
-    """The dense model, or the routed one at some ratio."""
+class Pair:
+    """The dense model and the routed one at some ratio, side by side."""
 
-    def __init__(self, artifact: qtale.Artifact, threads: int, thresholds: np.ndarray | None):
-        self.artifact = artifact
+    def __init__(self, models: dict[str, qtale.Artifact], threads: int, thresholds: np.ndarray):
+        self.models = [models["dense"], models["routed"]]
         self.threads = threads
         self.thresholds = thresholds
 
-    def session(self, rows: int) -> qtale.Session:
-        routed = self.thresholds is not None
-        session = self.artifact.session(threads=self.threads, max_rows=rows, record=routed)
-        if routed:
-            session.threshold = self.thresholds
-        return session
+    def sessions(self, rows: int) -> list[qtale.Session]:
+        dense, routed = self.models
+        sessions = [
+            dense.session(threads=self.threads, max_rows=rows),
+            routed.session(threads=self.threads, max_rows=rows, record=True),
+        ]
+        sessions[1].threshold = self.thresholds
+        return sessions
 
-    def ratio(self, session: qtale.Session, first: int) -> float:
-        """The share that ran from position `first` on."""
-        return 1.0 if self.thresholds is None else float(session.kept[:, first:].mean())
-
-    def measure(self, text: np.ndarray, prefill: int, decode: int) -> dict[str, dict[str, float]]:
-        """Seconds, ratio and cache bytes, of a prefill, of decoding behind it, and of a batch."""
-        with self.session(prefill) as session:
-            begin = time.perf_counter()
-            session.step(text[:prefill])
-            seconds = time.perf_counter() - begin
-            result = {
-                "prefill": {
-                    "seconds": seconds,
-                    "ratio": self.ratio(session, 0),
-                    "kv_bytes": session.kv_bytes,
-                }
-            }
-            begin = time.perf_counter()
-            for token in text[prefill : prefill + decode]:
-                session.step(token)
-            result["decode"] = {
-                "seconds": (time.perf_counter() - begin) / decode,
-                "ratio": self.ratio(session, prefill),
-                "kv_bytes": session.kv_bytes,
-            }
-        result["batch"] = self.measure_batch(text, decode // 2)
-        return result
-
-    def measure_batch(self, text: np.ndarray, steps: int) -> dict[str, float]:
-        """Decoding BATCH sequences, each a text of its own."""
-        sessions = [self.session(64) for _ in range(BATCH)]
-        texts = [text[i * 64 :] for i in range(BATCH)]
-        self.artifact.step(
-            [(s, t[:16]) for s, t in zip(sessions, texts, strict=True)], logits="none"
-        )
-        begin = time.perf_counter()
-        for step in range(16, 16 + steps):
-            self.artifact.step([(s, t[step]) for s, t in zip(sessions, texts, strict=True)])
-        seconds = (time.perf_counter() - begin) / steps
+    def one(self, text: np.ndarray, prefill: int, decode: int, rounds: int) -> dict[str, dict]:
+        """A prefill, and decoding behind it."""
+        sessions = self.sessions(prefill)
+        first = np.empty((2, rounds, 1))
+        later = np.empty((2, rounds, decode))
+        for index in range(rounds):
+            for side, session in enumerate(sessions):
+                session.reset()
+                first[side, index] = timed(session.step, text[:prefill])
+            bytes_first = [session.kv_bytes for session in sessions]
+            for position in range(decode):
+                for side, session in enumerate(sessions):
+                    later[side, index, position] = timed(session.step, text[prefill + position])
+        kept = sessions[1].kept
         result = {
-            "seconds": seconds,
-            "ratio": float(np.mean([self.ratio(s, 16) for s in sessions])),
-            "kv_bytes": sum(s.kv_bytes for s in sessions),
-            "layers_read": 1.0,
+            "prefill": summary(first, kept[:, :prefill].mean(), bytes_first),
+            "decode": summary(
+                later, kept[:, prefill:].mean(), [session.kv_bytes for session in sessions]
+            ),
         }
-        if self.thresholds is not None:
-            # A layer's weights are read where any sequence runs it.
-            kept = np.stack([s.kept[:, 16:] for s in sessions])
-            result["layers_read"] = float(kept.any(axis=0).mean())
         for session in sessions:
             session.close()
         return result
 
+    def batch(self, text: np.ndarray, steps: int, rounds: int) -> dict:
+        """Decoding BATCH sequences, each a text of its own."""
+        start = 16
+        texts = [text[i * 64 :] for i in range(BATCH)]
+        sides = list(zip(*[self.sessions(64) for _ in range(BATCH)], strict=True))
+        seconds = np.empty((2, rounds, steps))
 
-def summarize(runs: list[dict], dense: list[dict], kind: str) -> dict[str, float]:
-    """Medians; time and memory as a share of the dense model's of the same round."""
-    pairs = [(run[kind], other[kind]) for run, other in zip(runs, dense, strict=True)]
-    summary = {
-        "ms": 1e3 * float(np.median([run["seconds"] for run, _ in pairs])),
-        "ratio": pairs[0][0]["ratio"],
-        "time": float(np.median([run["seconds"] / other["seconds"] for run, other in pairs])),
-        "memory": float(pairs[0][0]["kv_bytes"] / pairs[0][1]["kv_bytes"]),
+        def step(side: int, begin: int, end: int, logits: str) -> float:
+            items = [(s, t[begin:end]) for s, t in zip(sides[side], texts, strict=True)]
+            return timed(self.models[side].step, items, logits)
+
+        for index in range(rounds):
+            for side in (0, 1):
+                for session in sides[side]:
+                    session.reset()
+                step(side, 0, start, "none")
+            for position in range(steps):
+                for side in (0, 1):
+                    at = start + position
+                    seconds[side, index, position] = step(side, at, at + 1, "last")
+        kept = np.stack([session.kept[:, start:] for session in sides[1]])
+        result = summary(
+            seconds, kept.mean(), [sum(s.kv_bytes for s in sessions) for sessions in sides]
+        )
+        # A layer's weights are read where any sequence runs it.
+        result["layers_read"] = float(kept.any(axis=0).mean())
+        for session in (*sides[0], *sides[1]):
+            session.close()
+        return result
+
+
+def timed(call: Callable, *arguments) -> float:
+    begin = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - begin
+
+
+def summary(seconds: np.ndarray, ratio: float, kv_bytes: list[int]) -> dict[str, float]:
+    """seconds [dense or routed, rounds, steps]."""
+    dense, routed = np.median(seconds, axis=1).sum(axis=1) / seconds.shape[2]
+    return {
+        "ratio": float(ratio),
+        "dense_ms": 1e3 * dense,
+        "ms": 1e3 * routed,
+        "time": routed / dense,
+        "memory": kv_bytes[1] / kv_bytes[0],
     }
-    if "layers_read" in pairs[0][0]:
-        summary["layers_read"] = pairs[0][0]["layers_read"]
-    return summary
 
 
 def report(results: dict) -> None:
-    for kind in ("decode", "prefill", "batch"):
-        title = {"batch": f"decode of {BATCH} sequences", "prefill": "prefill of 512"}.get(
-            kind, "decode of one sequence"
-        )
-        print(
-            f"\n{title}\n   asked     ran      ms    time  memory"
-            + " " * (kind == "batch") * 2
-            + ("layers read" if kind == "batch" else "")
-        )
+    titles = {
+        "decode": "decode of one sequence",
+        "prefill": f"prefill of {results['prefill_tokens']}",
+        "batch": f"decode of {BATCH} sequences",
+    }
+    for kind, title in titles.items():
+        print(f"\n{title}\nasked    ran   dense ms      ms    time  memory  layers read")
         for name, row in results[kind].items():
-            extra = f"   {row['layers_read']:.3f}" if kind == "batch" else ""
             print(
-                f"{name:>8}   {row['ratio']:.3f} {row['ms']:7.1f}   {row['time']:.3f}   "
-                f"{row['memory']:.3f}{extra}"
+                f"{name:>5}  {row['ratio']:.3f} {row['dense_ms']:10.2f} {row['ms']:7.2f}   "
+                f"{row['time']:.3f}   {row['memory']:.3f}  "
+                + (f"{row['layers_read']:11.3f}" if "layers_read" in row else "")
             )
+    b = results["bandwidth"]
+    print(
+        f"\ndense decode reads {b['dense']:.1f} GB/s of the machine's {b['machine']:.1f} "
+        f"({b['dense'] / b['machine']:.0%}); routers are {100 * results['router_bytes']:.2f} % of "
+        "the bytes"
+    )
+
+
+def plot(results: dict, output: Path) -> None:
+    """Time over the ratio that ran, and what it would be if skipping cost nothing."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    axes.plot([0, 1], [0, 1], color="0.8", label="the ratio")
+    for kind, label in (
+        ("decode", "decode"),
+        ("prefill", f"prefill of {results['prefill_tokens']}"),
+        ("batch", f"decode, batch of {BATCH}"),
+    ):
+        rows = results[kind].values()
+        axes.plot([r["ratio"] for r in rows], [r["time"] for r in rows], "o-", label=label)
+    axes.set(xlabel="layers that ran", ylabel="time, of the dense model's", xlim=(0, 1.02), ylim=0)
+    axes.legend(frameon=False)
+    figure.savefig(output, bbox_inches="tight", metadata={"Date": None})
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--work", type=Path, help="a folder that keeps the models")
     parser.add_argument("--json", type=Path, help="where the results go too")
+    parser.add_argument("--plot", type=Path, help="a picture of them (.svg, .png)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--layers", type=int, default=16)
     parser.add_argument("--vocab", type=int, default=256)
@@ -202,48 +237,36 @@ def main() -> int:
         table = calibrate(models["routed"], measured[:512], RATIOS[1:], threads=arguments.threads)
         thresholds = {1.0: np.zeros(arguments.layers, np.float32)}
         thresholds |= dict(zip(RATIOS[1:], table.thresholds, strict=True))
-        contestants = {"dense": Contestant(models["dense"], arguments.threads, None)}
-        for ratio in RATIOS:
-            contestants[str(ratio)] = Contestant(
-                models["routed"], arguments.threads, thresholds[ratio]
-            )
-
-        rates, runs = [], {name: [] for name in contestants}
-        for index in range(arguments.rounds):
-            print(f"round {index + 1} of {arguments.rounds}", file=sys.stderr)
-            rates.append(bandwidth(arguments.threads))
-            for name, contestant in contestants.items():
-                runs[name].append(contestant.measure(text, arguments.prefill, arguments.decode))
-
         results: dict = {
-            kind: {name: summarize(list_, runs["dense"], kind) for name, list_ in runs.items()}
-            for kind in ("decode", "prefill", "batch")
+            "threads": arguments.threads,
+            "prefill_tokens": arguments.prefill,
+            "decode": {},
+            "prefill": {},
+            "batch": {},
         }
-        weights = (folder / "dense.safetensors").stat().st_size
-        rate = float(np.median([weights / run["decode"]["seconds"] for run in runs["dense"]])) / 1e9
+        weights, both = (
+            (folder / f"{name}.safetensors").stat().st_size for name in ("dense", "routed")
+        )
+        results["router_bytes"] = (both - weights) / weights
+        rates, dense_rates = [], []
+        for ratio in RATIOS:
+            print(f"ratio {ratio}", file=sys.stderr)
+            pair = Pair(models, arguments.threads, thresholds[ratio])
+            rates.append(bandwidth(arguments.threads))
+            one = pair.one(text, arguments.prefill, arguments.decode, arguments.rounds)
+            one["batch"] = pair.batch(text, arguments.decode // 2, arguments.rounds)
+            for kind, row in one.items():
+                results[kind][str(ratio)] = row
+            dense_rates.append(weights / one["decode"]["dense_ms"] / 1e6)
         results["bandwidth"] = {
             "machine": float(np.median(rates)),
-            "dense": rate,
-            "share": float(
-                np.median(
-                    [
-                        weights / run["decode"]["seconds"] / 1e9 / r
-                        for run, r in zip(runs["dense"], rates, strict=True)
-                    ]
-                )
-            ),
+            "dense": float(np.median(dense_rates)),
         }
-        routers = (folder / "routed.safetensors").stat().st_size - weights
-        results["router_bytes"] = routers / weights
-        results["threads"] = arguments.threads
         report(results)
-        b = results["bandwidth"]
-        print(
-            f"\ndense decode reads {b['dense']:.1f} GB/s of the machine's {b['machine']:.1f} "
-            f"({b['share']:.0%}); routers are {100 * results['router_bytes']:.2f} % of the bytes"
-        )
         if arguments.json:
             arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        if arguments.plot:
+            plot(results, arguments.plot)
     return 0
 
 
