@@ -43,9 +43,16 @@ def write_table(path: Path, ratios: Sequence[float], thresholds: np.ndarray) -> 
             file.write(head + body.tobytes())
 
 
+def check_table(path: Path, units: int) -> None:
+    """Whether the artifact has room for a table of a model of so many units; a UserError if not."""
+    _find(path, units)
+
+
 def _find(path: Path, units: int) -> int:
     """Where the table lies."""
     begin = _MAGIC + struct.pack("<I", CAPACITY)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise UserError(f"{path}: is no artifact; give a file that qtale-compile wrote")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         offset = data.find(begin)
         if offset < 0:
@@ -53,6 +60,11 @@ def _find(path: Path, units: int) -> int:
         if data.find(begin, offset + 1) >= 0:
             raise UserError(f"{path}: has several calibration tables, so none can be chosen")
         room = len(data) - offset - _HEAD.size
-        if room < 4 * CAPACITY * units or _HEAD.unpack_from(data, offset)[3] != units:
+        if room < 0 or room < 4 * CAPACITY * _HEAD.unpack_from(data, offset)[3]:
             raise UserError(f"{path}: its calibration table is damaged; compile it again")
+        if (other := _HEAD.unpack_from(data, offset)[3]) != units:
+            raise UserError(
+                f"{path}: is of another model: it has {other} units, not {units}; give artifacts "
+                "of one model"
+            )
         return offset

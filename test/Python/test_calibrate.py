@@ -188,10 +188,34 @@ def test_refusals(artifact: Path, fake: Path, ids: tuple[Path, np.ndarray], tmp_
             whole.replace(
                 MAGIC + struct.pack("<3I", 16, 0, 3), MAGIC + struct.pack("<3I", 16, 0, 9)
             ).replace(MAGIC + struct.pack("<3I", 16, 0, 6), MAGIC + struct.pack("<3I", 16, 0, 9)),
-            "is damaged",
+            "of another model: it has 9 units",
         ),
     ):
         assert damaged != whole
         artifact.write_bytes(damaged)
         assert message in answer(artifact, "--ids", path)
         assert artifact.read_bytes() == damaged
+
+
+def test_also(
+    artifact: Path,
+    ids: tuple[Path, np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    """The table goes into other files of the model; one that can't take it is said at once."""
+    path, _ = ids
+    twin, other = tmp_path / "twin", tmp_path / "other"
+    shutil.copy(artifact, twin)
+    other.write_bytes(b"no artifact")
+    before = artifact.read_bytes()
+    command = ["calibrate", str(artifact), "--ids", str(path), "--also", str(twin), "--also"]
+    for wrong, message in (
+        (other, "has no place for a calibration table"),
+        (tmp_path / "none", "is no artifact"),
+    ):
+        assert main([*command, str(wrong)]) == 1
+        assert message in capsys.readouterr().err
+        assert artifact.read_bytes() == twin.read_bytes() == before
+    assert main(command[:-1]) == 0
+    assert twin.read_bytes() == artifact.read_bytes() != before

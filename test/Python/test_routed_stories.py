@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,21 @@ def test_calibrated(
             assert np.exp(losses.mean()) == pytest.approx(said, rel=1e-3)
         between = perplexity(a, tokens, ratio=0.65)
         assert 0.6 < between.ratio < 0.7
+
+
+def test_program(artifact: Path, tokens: np.ndarray, tmp_path: Path):
+    """A program of its own takes the table of the library, and then a ratio."""
+    model = export(FOLDER, tmp_path / "onnx" / "model.onnx")
+    program = qtale.compile(model, tmp_path / "program", emit="exe", kv="f32")
+    ids = tmp_path / "ids.npy"
+    np.save(ids, tokens)
+    for file in (artifact, artifact.with_suffix(".safetensors")):
+        shutil.copy(file, tmp_path)
+    library = tmp_path / artifact.name
+    assert main(["calibrate", str(library), "--ids", str(ids), "--also", str(program)]) == 0
+    command = [program, "--prompt", "Once upon a time", "--steps", "80", "--ratio", "0.6"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    with qtale.load(library) as a:
+        expected = "".join(a.session(ratio=0.6).generate("Once upon a time", 80))
+        other = "".join(a.session(ratio=1.0).generate("Once upon a time", 80))
+    assert said.rstrip("\n") == expected.rstrip("\n") != other.rstrip("\n")

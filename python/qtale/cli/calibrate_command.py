@@ -35,6 +35,15 @@ def register(commands: argparse._SubParsersAction) -> None:
         metavar="R,R,...",
         help="the table's ratios, ascending, at most 16 (default: 0.3,0.4, ... 1)",
     )
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the table into this artifact of the same model too, as a program of its own "
+        "(which can't be measured: calibrate a library); may be repeated",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     parser.set_defaults(run=_run)
 
@@ -57,9 +66,14 @@ def _ratios(text: str) -> tuple[float, ...]:
 def _run(arguments: argparse.Namespace) -> None:
     from qtale.artifact import load
     from qtale.calibration import RATIOS, calibrate
-    from qtale.calibration_table import write_table
+    from qtale.calibration_table import check_table, write_table
 
+    targets = (arguments.artifact, *arguments.also)
     with load(arguments.artifact) as artifact:
+        # Measuring takes long: what can't be written is said first.
+        if artifact.routing is not None:
+            for target in targets:
+                check_table(target, artifact.routing.routed.size)
         tokens = read_tokens(arguments, artifact)
         with Progress("Calibrating", "tokens") as bar:
             result = calibrate(
@@ -71,7 +85,8 @@ def _run(arguments: argparse.Namespace) -> None:
                 progress=bar.advance,
             )
     count = len(result.ratios)
-    write_table(arguments.artifact, result.ratios, result.thresholds.reshape(count, -1))
+    for target in targets:
+        write_table(target, result.ratios, result.thresholds.reshape(count, -1))
     print("ratio   ran   perplexity")
     for ratio, ran, perplexity in zip(
         result.ratios, result.measured, result.perplexities, strict=True
