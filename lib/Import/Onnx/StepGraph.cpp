@@ -110,6 +110,7 @@ LogicalResult StepGraph::needInputs(StepGraphNode &node) {
     if (node.place->route)
       return fail(proto, "decides within what another Route decides");
     need(inputOf(proto, 0), Place(), true, false);
+    need(inputOf(proto, 2), Place(), true, false);
     return success();
   }
   for (const std::string &name : proto.input())
