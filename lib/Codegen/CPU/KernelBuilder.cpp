@@ -3,6 +3,7 @@
 #include "KernelBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
@@ -170,7 +171,8 @@ Value KernelBuilder::zeros(VectorType type) {
   return arith::ConstantOp::create(*this, getZeroAttr(type));
 }
 Value KernelBuilder::fma(Value a, Value b, Value c) {
-  return vector::FMAOp::create(*this, a, b, c);
+  // (vector.fma may be lowered to two operations, rounded twice.)
+  return math::FmaOp::create(*this, a, b, c);
 }
 
 static Type withElement(Type like, Type element) {
