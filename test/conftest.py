@@ -52,7 +52,10 @@ def fake_routed(
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """compiled(model, **options) -> artifact, made once. Skips where there is no compiler."""
+    """compiled(model, **options) -> artifact, made once. Skips where there is no compiler.
+
+    For this machine's CPU level, unless `cpu` says otherwise: others take time and are not run.
+    """
     try:
         find_tool("qtale-compile")
     except qtale.Error:
@@ -60,6 +63,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     made: dict[tuple, Path] = {}
 
     def compiled(model: Path, **options) -> Path:
+        options = {"cpu": "native"} | options
         key = (model, *sorted(options.items()))
         if key not in made:
             made[key] = qtale.compile(

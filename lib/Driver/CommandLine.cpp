@@ -55,9 +55,10 @@ struct Options {
       cl::value_desc("f32|f16|int8"), cl::cat(category)};
   cl::list<std::string> cpu{
       "cpu", cl::CommaSeparated,
-      cl::desc("CPU level to compile for, as x86-64-v3; native (default) is "
-               "this machine's"),
-      cl::value_desc("LEVEL"), cl::cat(category)};
+      cl::desc("CPU levels to compile for, as x86-64-v3; the best that a "
+               "machine has is chosen there. native is this machine's; the "
+               "default are those that people have"),
+      cl::value_desc("LEVEL[,LEVEL...]"), cl::cat(category)};
   cl::opt<std::string> target{"target", cl::desc("Target triple"),
                               cl::value_desc("TRIPLE"), cl::cat(category)};
   cl::opt<std::string> emit{
@@ -116,8 +117,6 @@ bool fill(Options &options, CommandLine &line) {
     return false;
   if (line.group && !is_contained({32, 64, 128}, *line.group))
     return usage("--group is 32, 64 or 128, not " + Twine(*line.group));
-  if (line.levels && line.levels->size() > 1)
-    return usage("--cpu takes one level; an artifact holds one so far");
   std::string host = sys::getDefaultTargetTriple();
   Triple target(options.target.empty() ? host : options.target);
   if (target.getArch() != Triple(host).getArch() ||

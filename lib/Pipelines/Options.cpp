@@ -6,6 +6,7 @@
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -34,28 +35,33 @@ static LogicalResult checkValue(StringRef key, StringRef value,
                      << ", not '" << value << "'";
 }
 
-LogicalResult CompileOptions::resolve(ModuleOp module, EmitError emitError) {
-  bool integers = weights == "int8" || weights == "int4";
-  if (activations.empty())
-    activations = integers ? "int8" : "float";
-  if (kv.empty()) {
-    bool stayF32 =
-        weights == "f32" || (weights == "keep" && hasFloat32Matrix(module));
-    kv = stayF32 ? "f32" : "f16";
-  }
-  if (levels.empty() || levels == std::vector<std::string>{"native"}) {
-    const Level *host = getHostLevel();
-    if (!host)
-      return emitError() << ("this machine's CPU is below every level that "
-                             "code is made for; name one with --cpu");
-    levels = {host->name.str()};
-  }
-  // Only this machine's architecture is compiled for.
+// CPUs of the last ten years: servers, and desktops without AVX-512. Results are
+// the same on all, so that more levels would only be faster on few machines.
+static const llvm::StringLiteral usualLevels[] = {
+    "x86-64-v4+vnni", "x86-64-v3+avxvnni", "x86-64-v3",
+    "armv8.6-a+i8mm", "armv8.2-a+dotprod", "armv8-a"};
+
+/// Names become levels of this machine's architecture, the best first.
+static LogicalResult resolveLevels(std::vector<std::string> &names,
+                                   CompileOptions::EmitError emitError) {
   llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
-  for (const std::string &name : levels) {
-    const Level *level = getLevel(name);
-    if (level && triple.getArchName() == level->architecture)
+  auto isOurs = [&](const Level *level) {
+    return level && level->architecture == triple.getArchName();
+  };
+  if (names.empty())
+    for (StringRef name : usualLevels)
+      if (isOurs(getLevel(name)))
+        names.push_back(name.str());
+  llvm::SmallSetVector<const Level *, 4> levels;
+  for (const std::string &name : names) {
+    const Level *level = name == "native" ? getHostLevel() : getLevel(name);
+    if (!level && name == "native")
+      return emitError() << "this machine's CPU is below every level that "
+                            "code is made for; name one with --cpu";
+    if (isOurs(level)) {
+      levels.insert(level);
       continue;
+    }
     auto diagnostic = emitError();
     if (level)
       diagnostic << "CPU level '" << name << "' is of " << level->architecture
@@ -68,6 +74,26 @@ LogicalResult CompileOptions::resolve(ModuleOp module, EmitError emitError) {
     });
     return diagnostic;
   }
+  // The table goes from least to most.
+  llvm::SmallVector<const Level *> ordered(levels.takeVector());
+  llvm::sort(ordered, std::greater<>());
+  names.clear();
+  for (const Level *level : ordered)
+    names.push_back(level->name.str());
+  return success();
+}
+
+LogicalResult CompileOptions::resolve(ModuleOp module, EmitError emitError) {
+  bool integers = weights == "int8" || weights == "int4";
+  if (activations.empty())
+    activations = integers ? "int8" : "float";
+  if (kv.empty()) {
+    bool stayF32 =
+        weights == "f32" || (weights == "keep" && hasFloat32Matrix(module));
+    kv = stayF32 ? "f32" : "f16";
+  }
+  if (failed(resolveLevels(levels, emitError)))
+    return failure();
   if (failed(checkValue("weights", weights,
                         {"keep", "f32", "f16", "bf16", "int8", "int4"},
                         emitError)) ||

@@ -45,6 +45,45 @@ def test_level(compiled: Callable[..., Path], stories_onnx: Path, level: str, we
         assert done.out == STORY
 
 
+def test_levels_in_one_artifact(
+    compiled: Callable[..., Path], stories_onnx: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Named in any order; the best that the machine has is taken, or the one asked for."""
+    shuffled = (*LEVELS[1:], LEVELS[0], LEVELS[-1])
+    artifact = compiled(stories_onnx, weights="int4", cpu=",".join(shuffled))
+    monkeypatch.delenv("QTALE_CPU", raising=False)
+    with qtale.load(artifact) as a:
+        assert a.info["levels"] == LEVELS[::-1]
+        best = a.info["cpu"]
+    expected = logits(artifact)
+    taken = []
+    for level in LEVELS:
+        monkeypatch.setenv("QTALE_CPU", level)
+        try:
+            a = qtale.load(artifact)
+        except qtale.Error as error:
+            if f"{level} needs " not in str(error):
+                raise
+            continue
+        taken.append(a.info["cpu"])
+        assert taken[-1] == level
+        a.close()
+        np.testing.assert_array_equal(logits(artifact).view(np.uint32), expected.view(np.uint32))
+    assert taken[-1] == best
+
+
+def test_usual_levels(stories_onnx: Path, tmp_path: Path):
+    """Without --cpu an artifact runs on other machines too; native is this one's alone."""
+    usual = qtale.compile(stories_onnx, tmp_path / "usual.so")
+    native = qtale.compile(stories_onnx, tmp_path / "native.so", cpu="native")
+    with qtale.load(usual) as a, qtale.load(native) as b:
+        assert len(b.info["levels"]) == 1
+        assert len(a.info["levels"]) == 3
+        # Each stands behind a better one.
+        order = [LEVELS.index(level) for level in a.info["levels"]]
+        assert order == sorted(order, reverse=True)
+
+
 def test_a_level_is_named_or_refused(compiled: Callable[..., Path], stories_onnx: Path):
     first, other = LEVELS[:2]
     artifact = compiled(stories_onnx, weights="keep", cpu=first)

@@ -36,7 +36,7 @@ def compile_step(model: Path, output: Path, **options) -> Path:
     begin, end = text.index("  func.func @main("), text.index("  func.func @step(")
     assert begin < end
     imported.write_text(text[:begin] + text[end:])
-    return qtale.compile(imported, output, **options)
+    return qtale.compile(imported, output, **{"cpu": "native"} | options)
 
 
 def kv_bytes(config: LlamaConfig, stored: Sequence[np.ndarray], length: int) -> int:

@@ -125,7 +125,7 @@ def with_constants(case) -> tuple[onnx.ModelProto, list[np.ndarray]]:
 
 def compile_and_run(model: onnx.ModelProto, inputs, folder: Path) -> list[np.ndarray]:
     onnx.save(model, folder / "m.onnx")
-    artifact = qtale.load(qtale.compile(folder / "m.onnx", folder / "m.so"))
+    artifact = qtale.load(qtale.compile(folder / "m.onnx", folder / "m.so", cpu="native"))
     names = [value.name for value in model.graph.input]
     results = artifact.run(dict(zip(names, inputs, strict=True)))
     return [results[value.name] for value in model.graph.output]
