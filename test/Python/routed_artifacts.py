@@ -30,7 +30,7 @@ def require_compiler() -> None:
 
 
 def compile_step(model: Path, output: Path, **options) -> Path:
-    """Compiles the model's @step alone. options: qtale-compile's, with underscores."""
+    """Compiles the model's @step alone, for this machine. options: qtale-compile's."""
     imported = qtale.compile(model, output.with_suffix(".mlir"), emit="imported")
     text = imported.read_text()
     begin, end = text.index("  func.func @main("), text.index("  func.func @step(")

@@ -62,7 +62,7 @@ def make(folder: Path, seed: int) -> Model:
     checkpoint = write_random_checkpoint(folder / "checkpoint", config, seed=seed)
     onnx = export(checkpoint, folder / "model.onnx")
     compiler = compile_step if seed % WHOLE else qtale.compile
-    return Model(checkpoint, onnx, compiler(onnx, folder / "m.so"))
+    return Model(checkpoint, onnx, compiler(onnx, folder / "m.so", cpu="native"))
 
 
 @pytest.fixture(scope="module")

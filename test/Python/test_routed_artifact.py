@@ -43,7 +43,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path,
     def make(name: str) -> tuple[Path, Path]:
         folder = tmp_path_factory.mktemp(name)
         onnx = export(checkpoint(name), folder / "model.onnx")
-        return onnx, qtale.compile(onnx, folder / "m.so")
+        return onnx, qtale.compile(onnx, folder / "m.so", cpu="native")
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(NAMES, pool.map(make, NAMES), strict=True))
