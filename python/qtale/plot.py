@@ -14,13 +14,18 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qtale.errors import UserError
 from qtale.exporter.output import OutputFiles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: More tokens than this, or more rows, have no names beside them.
 _NAMED_TOKENS, _NAMED_ROWS = 160, 80
@@ -80,6 +85,11 @@ def _number(raw: dict, key: str, path: Path) -> float | None:
 
 def plot(statistics: Statistics, output: Path) -> None:
     """Writes a .png or .svg, by the name."""
+    save(lambda: _draw(statistics), output)
+
+
+def save(draw: Callable[[], Figure], output: Path) -> None:
+    """Writes what `draw` makes; nothing imports matplotlib before."""
     if output.suffix not in FORMATS:
         raise UserError(f"{output}: the name must end in {' or '.join(FORMATS)}")
     try:
@@ -94,7 +104,7 @@ def plot(statistics: Statistics, output: Path) -> None:
     with rc_context(settings), warnings.catch_warnings(), OutputFiles(output.parent) as files:
         # A script that the font lacks is a box, not an error.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure = _draw(statistics)
+        figure = draw()
         FigureCanvasAgg(figure)
         kind = output.suffix[1:]
         metadata = {"Date": None} if kind == "svg" else None

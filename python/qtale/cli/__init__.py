@@ -6,6 +6,7 @@
     qtale eval      artifact, text        -> perplexity
     qtale calibrate artifact, text        -> thresholds by ratio, in the artifact
     qtale plot      statistics            -> a picture of what ran
+    qtale bench     shape                 -> speed, beside rivals and the machine's limit
 
 Exit: 0 done, 1 the input, model or file was at fault, 2 wrong usage.
 """
@@ -18,6 +19,7 @@ import sys
 
 import qtale
 from qtale.cli import (
+    bench_command,
     calibrate_command,
     eval_command,
     export_command,
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         eval_command,
         calibrate_command,
         plot_command,
+        bench_command,
     ):
         module.register(commands)
     return parser
