@@ -286,11 +286,19 @@ struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
     patterns.add<RuntimeCall<NextChunkOp>>(converter, "qtale_rt_next_chunk");
     patterns.add<RuntimeCall<BarrierOp>>(converter, "qtale_rt_barrier");
 
+    // What upstream's conversion of functions forgets.
+    SmallVector<StringAttr> notInlined;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (function.getNoInline())
+        notInlined.push_back(function.getSymNameAttr());
+
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();
     if (failed(applyPartialConversion(getOperation(), target,
                                       std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    for (StringAttr name : notInlined)
+      getOperation().lookupSymbol<LLVM::LLVMFuncOp>(name).setNoInline(true);
   }
 };
 } // namespace

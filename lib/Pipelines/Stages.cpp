@@ -102,6 +102,8 @@ static void buildKernels(OpPassManager &pm, const CompileOptions &options) {
   // last, since nothing may move a write out of its place any more.
   level.addPass(createPlanArena());
   level.addNestedPass<func::FuncOp>(createShareWork());
+  // Places and indices are constants or values now, so equal loops look equal.
+  level.addPass(createOutlineLoops());
   verify(pm, Stage::Kernels);
 }
 

@@ -84,3 +84,10 @@ func.func @entry(%context: !qtale.context, %arguments: !llvm.ptr) {
   qtale.store_result %arguments, 2, %x : !llvm.ptr, memref<?xf32>
   return
 }
+
+// Kernels and loops stay apart in LLVM.
+// CHECK-LABEL: llvm.func @apart
+// CHECK-SAME:    attributes {no_inline
+func.func private @apart(%context: !qtale.context) attributes {no_inline} {
+  return
+}

@@ -94,6 +94,27 @@ def ShareWork : Pass<"qtale-share-work", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];
 }
 
+def OutlineLoops : Pass<"qtale-outline-loops", "::mlir::ModuleOp"> {
+  let summary = "Make functions of an entry's parallel loops, equal ones shared";
+  let description = [{
+    Before: scf.parallel (%i) = … { memref.load %a[%c5, %i] … }
+            scf.parallel (%i) = … { memref.load %b[%c6, %i] … }
+    After:  call @loop(%context, %a, %c5)
+            call @loop(%context, %b, %c6)
+
+    So neither code nor LLVM's time grows with the number of layers. Constants,
+    places in the arena and views are made again within the function; whatever
+    else a loop uses is an argument, and so are numbers in which loops differ
+    that are otherwise equal: floats, and indices of loads and stores.
+
+    Requires: entries take the context first. From here on, a loop of one
+    iteration must not be folded away: its barrier follows from it.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"numLoops", "num-loops", "Loops that became calls">,
+                    Statistic<"numFunctions", "num-functions", "Functions they share">];
+}
+
 def LowerParallel : Pass<"qtale-lower-parallel", "::mlir::func::FuncOp"> {
   let summary = "Divide parallel loops among the team";
   let description = [{

@@ -66,6 +66,8 @@ func::FuncOp Launcher::getKernel(Operation *op, ArrayRef<Type> arguments,
   kernel = func::FuncOp::create(top, loc, op->getName().stripDialect(),
                                 top.getFunctionType(arguments, TypeRange()));
   kernel.setPrivate();
+  // Inlined, small kernels would be written again in every layer.
+  kernel.setNoInline(true);
   symbols.insert(kernel); // renames on a clash
   KernelBuilder b(loc, module.getContext());
   b.setInsertionPointToStart(kernel.addEntryBlock());
