@@ -48,9 +48,9 @@ class LlamaCpp:
     def step(self, tokens: np.ndarray) -> np.ndarray:
         for begin in range(0, len(tokens), self._batch):
             part = tokens[begin : begin + self._batch].tolist()
-            batch = llama_cpp.llama_batch_get_one(
-                (llama_cpp.llama_token * len(part))(*part), len(part)
-            )
+            # The batch points into the array, which has to outlive it.
+            array = (llama_cpp.llama_token * len(part))(*part)
+            batch = llama_cpp.llama_batch_get_one(array, len(part))
             code = llama_cpp.llama_decode(self._context, batch)
             if code:
                 raise UserError(f"llama.cpp: llama_decode gave {code}")

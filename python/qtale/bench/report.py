@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Others' part of the processors' time, up to which figures are worth something.
+_QUIET = 0.03
+
 
 def table(result: dict) -> str:
     """Ratios are of paired times: above 1, qtale is faster."""
@@ -9,8 +12,7 @@ def table(result: dict) -> str:
         f"{result['shape']}, {result['scheme']}, {result['threads']} threads, "
         f"prompt of {result['prompt']}, {result['decode']} tokens, {result['rounds']} rounds",
         f"{result['machine']['cpu']}, {result['machine']['cores']} cores, "
-        f"load {result['machine']['load']:.1f}; "
-        f"reads {result['bandwidth_gb_s']:.1f} GB/s",
+        f"which read {result['bandwidth_gb_s']:.1f} GB/s",
         "",
         f"{'':24} decode tok/s  ratio   prefill tok/s  ratio   agreement",
     ]
@@ -34,6 +36,12 @@ def table(result: dict) -> str:
         f"qtale's decode reads {result['bytes_per_token'] / 1e6:.0f} MB for a token, "
         f"{ours['read_gb_s']:.1f} GB/s: {ours['share_of_limit']:.0%} of the limit",
     ]
+    others = result["machine"]["others_share"]
+    if others is not None and others > _QUIET:
+        lines.append(
+            f"THE MACHINE WAS NOT QUIET: others took {others:.0%} of its processors' time, which "
+            "slows engines unequally; measure again"
+        )
     return "\n".join(lines)
 
 

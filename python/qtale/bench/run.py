@@ -1,6 +1,7 @@
 """One measurement from beginning to end: `bench(options, note)` gives what --json writes.
 
-{"shape", "scheme", "threads", "prompt", "decode", "rounds", "machine": {"cpu", "cores", "load"},
+{"shape", "scheme", "threads", "prompt", "decode", "rounds",
+ "machine": {"cpu", "cores", "others_share"},
  "bandwidth_gb_s", "bandwidths_gb_s": [per round], "bytes_per_token",
  "engines": {"qtale" | rival: {"version", "decode_ms", "decode_tokens_per_s", "prefill_ms",
                                "prefill_tokens_per_s"}
@@ -12,7 +13,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ import numpy as np
 
 from qtale.bench.bandwidth import Bandwidth
 from qtale.bench.engine import Engine, Qtale, Scheme
+from qtale.bench.machine import OthersShare, cpu_name
 from qtale.bench.measure import Plan, Times, agreement, measure
 from qtale.bench.models import Models, bytes_per_token
 from qtale.bench.rivals import RIVALS, NotMeasuredError, open_rival
@@ -52,7 +53,7 @@ def bench(options: Options, note: Callable[[str], None] = lambda text: None) -> 
         "prompt": plan.prompt,
         "decode": plan.decode,
         "rounds": plan.rounds,
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load": None},
+        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "others_share": None},
     }
     engines: dict[str, Engine] = {}
     absent: dict[str, dict] = {}
@@ -66,11 +67,12 @@ def bench(options: Options, note: Callable[[str], None] = lambda text: None) -> 
                 stack.callback(engines[name].close)
             except NotMeasuredError as error:
                 absent[name] = {"not_measured": str(error)}
-        result["machine"]["load"] = os.getloadavg()[0]
         note(f"{options.shape}: measuring")
         limit, rates = Bandwidth(threads), []
         text = np.random.default_rng(1).integers(3, config["vocab_size"], context, np.int32)
+        others = OthersShare()
         times = measure(engines, text, plan, lambda: rates.append(limit.measure()))
+        result["machine"]["others_share"] = others.so_far()
         result["bandwidth_gb_s"] = float(np.median(rates))
         result["bandwidths_gb_s"] = rates
         result["bytes_per_token"] = bytes_per_token(artifact, config["tie_word_embeddings"])
@@ -102,12 +104,3 @@ def _comparison(ours: Times, theirs: Times) -> dict:
         "prefill_ratio": float(np.median(theirs.prefill / ours.prefill)),
         "agreement": agreement(ours.logits, theirs.logits),
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
