@@ -7,6 +7,7 @@ weights that were quantized and dequantized.
 from __future__ import annotations
 
 import json
+import os
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qtale.bench import bandwidth, rivals, shapes
+from qtale.bench import bandwidth, machine, rivals, shapes
 from qtale.bench.engine import Scheme
-from qtale.bench.measure import Plan, agreement, measure
+from qtale.bench.measure import Measurement, Plan, agreement
 from qtale.bench.models import Models
 from qtale.bench.quantized import ggml_bytes, onnx_bytes
 from qtale.bench.report import draw
@@ -85,6 +86,46 @@ def test_stored_integers():
     assert block[17] == 0x98
 
 
+class Others:
+    """Says how busy others were, one number a round."""
+
+    def __init__(self, shares: list[float]):
+        self._shares = shares
+
+    def so_far(self) -> float:
+        return self._shares.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("shares", "kept"),
+    [
+        ([0.5, 0.02, 0.3, 0.01, 0.0], [0.01, 0.02]),
+        ([0.9, 0.8, 0.7, 0.2, 0.5, 0.6, 0.02, 0.8, 0.0], [0.02, 0.2]),
+    ],
+)
+def test_quiet_rounds_count(shares: list[float], kept: list[float]):
+    """Until there are two; after eight the quietest are taken."""
+    others = Others(list(shares))
+    engines = {"a": Clockwork("a", 0, [])}
+    measurement = Measurement(engines, TOKENS, Plan(2, 1, 2), lambda: 5.0, lambda: others)
+    measurement.run()
+    assert [r.others for r in measurement.rounds] == kept
+    assert others.so_far() == shares[-1]
+
+
+def test_others_share(monkeypatch: pytest.MonkeyPatch):
+    """Of two processors in 2 s: 2.2 s of work, the host's included, of which 1.5 s are ours."""
+    lines = ["cpu 100 0 10 1000 7 0 0 0 0 0\n", "cpu 280 10 20 1150 57 0 0 20 0 0\ncpu0 1\n"]
+    own = [os.times_result((0, 0, 0, 0, 0)), os.times_result((1, 0.5, 9, 9, 9))]
+    clock = [4.0, 6.0]
+    monkeypatch.setattr(machine, "_read", lambda path: lines.pop(0))
+    monkeypatch.setattr(machine.os, "times", lambda: own.pop(0))
+    monkeypatch.setattr(machine.os, "sysconf", {"SC_CLK_TCK": 100}.get)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(machine.time, "monotonic", lambda: clock.pop(0))
+    assert machine.OthersShare().so_far() == pytest.approx((2.2 - 1.5) / 4)
+
+
 class Clockwork:
     """An engine that takes a given time for a row; all write down their calls in one list."""
 
@@ -117,13 +158,19 @@ def split(items: list, mark: object) -> list[list]:
 def test_engines_take_turns():
     calls = []
     engines = {"a": Clockwork("a", 0.001, calls), "b": Clockwork("b", 0.004, calls)}
-    times = measure(engines, TOKENS, Plan(8, 3, 2), lambda: calls.append("round"))
-    first, second, third = (" ".join(f"{n}{c}" for n, c in part) for part in split(calls, "round"))
+    measurement = Measurement(
+        engines, TOKENS, Plan(8, 3, 2), lambda: calls.append("round") or 5.0, lambda: Others([0])
+    )
+    measurement.run()
+    assert calls[0] == "round"
+    first, second, third = (
+        " ".join(f"{n}{c}" for n, c in part) for part in split(calls[1:], "round")
+    )
     assert first == "a0 a8 b0 b8 a1 b1 b1 a1"
     assert second == "a0 a8 b0 b8 a1 b1 b1 a1 a1 b1"
     assert third == "b0 b8 a0 a8 b1 a1 a1 b1 b1 a1"
     for times_of_rows, rows in (("prefill", 8), ("decode", 1)):
-        a, b = (getattr(times[name], times_of_rows) for name in "ab")
+        a, b = (getattr(measurement.times(name), times_of_rows) for name in "ab")
         assert (a >= 0.001 * rows).all()
         assert (b >= 0.004 * rows).all()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-#: Others' part of the processors' time, up to which figures are worth something.
-_QUIET = 0.03
+from qtale.bench.measure import QUIET
 
 
 def table(result: dict) -> str:
@@ -37,10 +36,10 @@ def table(result: dict) -> str:
         f"{ours['read_gb_s']:.1f} GB/s: {ours['share_of_limit']:.0%} of the limit",
     ]
     others = result["machine"]["others_share"]
-    if others is not None and others > _QUIET:
+    if others > QUIET:
         lines.append(
-            f"THE MACHINE WAS NOT QUIET: others took {others:.0%} of its processors' time, which "
-            "slows engines unequally; measure again"
+            f"THE MACHINE WAS NOT QUIET: others took up to {others:.0%} of its processors' time, "
+            "which slows engines unequally; measure again"
         )
     return "\n".join(lines)
 

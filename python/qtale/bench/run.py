@@ -22,8 +22,8 @@ import numpy as np
 
 from qtale.bench.bandwidth import Bandwidth
 from qtale.bench.engine import Engine, Qtale, Scheme
-from qtale.bench.machine import OthersShare, cpu_name
-from qtale.bench.measure import Plan, Times, agreement, measure
+from qtale.bench.machine import cpu_name
+from qtale.bench.measure import Measurement, Plan, Times, agreement
 from qtale.bench.models import Models, bytes_per_token
 from qtale.bench.rivals import RIVALS, NotMeasuredError, open_rival
 from qtale.bench.shapes import SHAPES
@@ -68,11 +68,13 @@ def bench(options: Options, note: Callable[[str], None] = lambda text: None) -> 
             except NotMeasuredError as error:
                 absent[name] = {"not_measured": str(error)}
         note(f"{options.shape}: measuring")
-        limit, rates = Bandwidth(threads), []
+        limit = Bandwidth(threads)
         text = np.random.default_rng(1).integers(3, config["vocab_size"], context, np.int32)
-        others = OthersShare()
-        times = measure(engines, text, plan, lambda: rates.append(limit.measure()))
-        result["machine"]["others_share"] = others.so_far()
+        measurement = Measurement(engines, text, plan, limit.measure)
+        measurement.run()
+        times = {name: measurement.times(name) for name in engines}
+        rates = [r.bandwidth for r in measurement.rounds]
+        result["machine"]["others_share"] = max(r.others for r in measurement.rounds)
         result["bandwidth_gb_s"] = float(np.median(rates))
         result["bandwidths_gb_s"] = rates
         result["bytes_per_token"] = bytes_per_token(artifact, config["tie_word_embeddings"])
