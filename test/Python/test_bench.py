@@ -24,7 +24,7 @@ from qtale.bench.report import draw
 from qtale.bench.rivals import NotMeasuredError, open_rival
 from qtale.cli import main
 from qtale.compiler import find_tool
-from qtale.errors import Error
+from qtale.errors import Error, UserError
 from qtale.plot import save
 from qtale.quantization import quantize
 from qtale.reference import Reference
@@ -216,6 +216,24 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pyt
     assert list(json.loads((tmp_path / "b.json").read_text())["engines"]) == ["qtale"]
 
 
+def test_broken_rivals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A package that can't be imported, and a model that is none."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_rival.py").write_text("raise OSError('libgomp.so.1 is missing')")
+    broken = rivals.Rival(("broken_rival",), rivals.RIVALS["llama.cpp"].open)
+    monkeypatch.setitem(rivals.RIVALS, "llama.cpp", broken)
+    models = Models(tmp_path, SMALL, lambda text: None)
+    with pytest.raises(NotMeasuredError, match=r"broken_rival can't be .*: libgomp.so.1 is miss"):
+        open_rival("llama.cpp", models, Scheme(), 1, 8)
+
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path / "onnxruntime-int4-32"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(UserError, match=r"onnxruntime-int4-32: onnxruntime .* does not load it"):
+        open_rival("onnxruntime", models, Scheme(), 1, 8)
+
+
 @pytest.mark.usefixtures("small")
 def test_llama_cpp_has_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(
@@ -247,6 +265,7 @@ def test_wrong_usage(options: list[str], message: str, capsys: pytest.CaptureFix
     [
         (["--shape=tinyllama-1.1b", "--prompt=2047", "--decode=2"], "at most 2048 tokens"),
         (["--prompt=4096"], "at most 4096 tokens"),
+        (["--threads=99999"], "--threads 99999: there are"),
         (["--plot=p.jpg"], "must end in .png or .svg"),
     ],
 )

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from qtale.errors import UserError
+
 
 class OnnxRuntime:
     version = onnxruntime.__version__
@@ -17,9 +19,15 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         # Its threads spin within a run, but not on into another engine's turn.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = onnxruntime.InferenceSession(
-            folder / "model.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's have no base of their own
+            raise UserError(
+                f"{folder}: onnxruntime {self.version} does not load it (delete the folder to have "
+                f"it written anew, or choose --rivals without onnxruntime): {error}"
+            ) from error
         self._binding = self._session.io_binding()
         for port in self._session.get_inputs():
             if port.name.startswith("past."):

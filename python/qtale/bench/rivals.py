@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command's options name the rivals, and need no more
@@ -58,7 +58,11 @@ RIVALS = {
 
 def open_rival(name: str, models: Models, scheme: Scheme, threads: int, context: int) -> Engine:
     rival = RIVALS[name]
-    missing = [module for module in rival.needs if find_spec(module) is None]
-    if missing:
-        raise NotMeasuredError("not installed (pip install 'qtale[bench]')")
+    for module in rival.needs:
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            raise NotMeasuredError("not installed (pip install 'qtale[bench]')") from error
+        except Exception as error:  # libraries inside packages fail in many ways
+            raise NotMeasuredError(f"{module} can't be imported: {error}") from error
     return rival.open(models, scheme, threads, context)

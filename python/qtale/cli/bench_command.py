@@ -84,12 +84,16 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--prompt and --decode: a text has at most {context} tokens")
     if arguments.plot and arguments.plot.suffix not in FORMATS:
         raise UsageError(f"--plot {arguments.plot}: must end in {' or '.join(FORMATS)}")
+    processors = len(os.sched_getaffinity(0))
+    threads = arguments.threads or processors
+    if threads > processors:
+        raise UsageError(f"--threads {threads}: there are {processors} processors")
     with tempfile.TemporaryDirectory() as temporary:
         options = Options(
             work=arguments.work or Path(temporary),
             shape=arguments.shape,
             scheme=Scheme(int(arguments.weights[3:]), arguments.group),
-            threads=arguments.threads or len(os.sched_getaffinity(0)),
+            threads=threads,
             plan=Plan(arguments.prompt, arguments.decode, arguments.rounds),
             rivals=arguments.rivals,
         )
