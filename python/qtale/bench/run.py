@@ -37,12 +37,10 @@ class Options:
     threads: int = 1
     plan: Plan = field(default_factory=Plan)
     rivals: tuple[str, ...] = tuple(RIVALS)
-    #: Of the shape; another one for tests.
-    config: dict = field(default_factory=dict)
 
 
 def bench(options: Options, note: Callable[[str], None] = lambda text: None) -> dict:
-    config = options.config or SHAPES[options.shape]
+    config = SHAPES[options.shape]
     models = Models(options.work / options.shape, config, note)
     plan, threads = options.plan, options.threads
     context = plan.prompt + plan.decode
