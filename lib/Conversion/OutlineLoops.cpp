@@ -41,10 +41,11 @@ struct Call {
   SmallVector<TypedAttr> numbers; // constants that may be arguments
 };
 
-/// Places and views are made again within the function: a place takes fewer
-/// arguments than the buffer there.
-bool isRemade(Operation *op) {
-  return isa_and_nonnull<ArenaOp, memref::CastOp, memref::ExpandShapeOp,
+/// Views of one buffer are made again within the function. (Places in the arena
+/// are not: with the arena's address in sight, LLVM would no longer check at
+/// run time whether two of them overlap, and not vectorise.)
+bool isView(Operation *op) {
+  return isa_and_nonnull<memref::CastOp, memref::ExpandShapeOp,
                          memref::CollapseShapeOp>(op);
 }
 
@@ -102,26 +103,14 @@ private:
       if (!copy)
         copy = b.clone(*op)->getResult(0);
       map.map(value, copy);
-    } else if (isRemade(op)) {
-      // A place is never the loop's own, not even the first, which is 0.
-      auto arena = dyn_cast<ArenaOp>(op);
-      Value fixed = arena && matchPattern(arena.getOffset(), m_Constant())
-                        ? arena.getOffset()
-                        : nullptr;
+    } else if (isView(op)) {
       for (Value used : op->getOperands())
-        if (used != fixed)
-          enter(used);
-      Operation *copy = b.clone(*op, map);
-      if (fixed)
-        cast<ArenaOp>(copy).getOffsetMutable().assign(addArgument(fixed));
+        enter(used);
+      b.clone(*op, map);
     } else {
-      map.map(value, addArgument(value));
+      map.map(value, body->addArgument(value.getType(), b.getLoc()));
+      call.arguments.push_back(value);
     }
-  }
-
-  Value addArgument(Value value) {
-    call.arguments.push_back(value);
-    return body->addArgument(value.getType(), b.getLoc());
   }
 
   Value addNumber(TypedAttr number) {

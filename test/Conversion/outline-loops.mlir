@@ -1,34 +1,35 @@
 // RUN: qtale-opt %s --qtale-outline-loops --split-input-file | FileCheck %s
 //
 // Equal parallel loops of entries become calls of one function. It gets what a
-// loop takes from outside; constants, places and views are made again in it.
+// loop takes from outside; constants and views are made again in it.
 
-// Two layers: other buffers, another place, another row of %kept.
+// Two layers: other buffers, another row of %kept.
 // CHECK-LABEL: func.func @main
-// CHECK-SAME:    %[[CONTEXT:.*]]: !qtale.context, %[[A:.*]]: memref<?x8xf32>, %[[B:.*]]: memref<?x8xf32>, %[[KEPT:.*]]: memref<2x?xf32>, %[[N:.*]]: index, %[[PLACE:.*]]: index, %[[C:.*]]: i1
-// CHECK-NEXT:  %[[PLACE_0:.*]] = arith.constant 0 : index
+// CHECK-SAME:    %[[CONTEXT:.*]]: !qtale.context, %[[A:.*]]: memref<?x8xf32>, %[[B:.*]]: memref<?x8xf32>, %[[KEPT:.*]]: memref<2x?xf32>, %[[N:.*]]: index, %[[C:.*]]: i1
+// CHECK-NEXT:  %[[C0:.*]] = arith.constant 0 : index
+// CHECK-NEXT:  %[[X:.*]] = qtale.arena %[[CONTEXT]], %[[C0]][%[[N]]] : memref<?xf32>
 // CHECK-NEXT:  %[[LAYER_0:.*]] = arith.constant 0 : index
-// CHECK-NEXT:  call @loop(%[[CONTEXT]], %[[N]], %[[A]], %[[PLACE_0]], %[[KEPT]], %[[LAYER_0]])
+// CHECK-NEXT:  call @loop(%[[CONTEXT]], %[[N]], %[[A]], %[[X]], %[[KEPT]], %[[LAYER_0]])
 // CHECK-NEXT:  scf.if %[[C]] {
 // CHECK-NEXT:    %[[LAYER_1:.*]] = arith.constant 1 : index
-// CHECK-NEXT:    func.call @loop(%[[CONTEXT]], %[[N]], %[[B]], %[[PLACE]], %[[KEPT]], %[[LAYER_1]])
+// CHECK-NEXT:    func.call @loop(%[[CONTEXT]], %[[N]], %[[B]], %[[X]], %[[KEPT]], %[[LAYER_1]])
 // CHECK-NEXT:  }
 // CHECK-NEXT:  return
-func.func @main(%context: !qtale.context, %a: memref<?x8xf32>, %b: memref<?x8xf32>, %kept: memref<2x?xf32>, %n: index, %place: index, %c: i1) {
+func.func @main(%context: !qtale.context, %a: memref<?x8xf32>, %b: memref<?x8xf32>, %kept: memref<2x?xf32>, %n: index, %c: i1) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c3 = arith.constant 3 : index
   %x = qtale.arena %context, %c0[%n] : memref<?xf32>
-  %y = qtale.arena %context, %place[%n] : memref<?xf32>
+  %view = memref.cast %x : memref<?xf32> to memref<?xf32, strided<[1], offset: ?>>
   scf.parallel (%i) = (%c0) to (%n) step (%c1) {
     %f = memref.load %a[%i, %c3] : memref<?x8xf32>
-    memref.store %f, %x[%i] : memref<?xf32>
+    memref.store %f, %view[%i] : memref<?xf32, strided<[1], offset: ?>>
     memref.store %f, %kept[%c0, %i] : memref<2x?xf32>
   }
   scf.if %c {
     scf.parallel (%i) = (%c0) to (%n) step (%c1) {
       %f = memref.load %b[%i, %c3] : memref<?x8xf32>
-      memref.store %f, %y[%i] : memref<?xf32>
+      memref.store %f, %view[%i] : memref<?xf32, strided<[1], offset: ?>>
       memref.store %f, %kept[%c1, %i] : memref<2x?xf32>
     }
   }
@@ -43,14 +44,14 @@ func.func @main(%context: !qtale.context, %a: memref<?x8xf32>, %b: memref<?x8xf3
 // CHECK:       call @loop(%[[CONTEXT]], %[[N]], %[[A]],
 // CHECK:       call @loop_0(%[[CONTEXT]], %[[A]])
 // CHECK:       return
-func.func @step(%context: !qtale.context, %n: index, %a: memref<?x8xf32>, %kept: memref<2x?xf32>, %place: index) {
+func.func @step(%context: !qtale.context, %n: index, %a: memref<?x8xf32>, %kept: memref<2x?xf32>, %x: memref<?xf32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c3 = arith.constant 3 : index
-  %x = qtale.arena %context, %place[%n] : memref<?xf32>
+  %view = memref.cast %x : memref<?xf32> to memref<?xf32, strided<[1], offset: ?>>
   scf.parallel (%i) = (%c0) to (%n) step (%c1) {
     %f = memref.load %a[%i, %c3] : memref<?x8xf32>
-    memref.store %f, %x[%i] : memref<?xf32>
+    memref.store %f, %view[%i] : memref<?xf32, strided<[1], offset: ?>>
     memref.store %f, %kept[%c0, %i] : memref<2x?xf32>
   }
   %zero = arith.constant 0.0 : f32
@@ -74,13 +75,13 @@ func.func private @kernel(%context: !qtale.context, %a: memref<4xf32>, %x: f32) 
 
 // An index that is the same for all is a constant again.
 // CHECK-LABEL: func.func private @loop(
-// CHECK-SAME:    %[[CONTEXT:.*]]: !qtale.context, %[[N:.*]]: index, %[[A:.*]]: memref<?x8xf32>, %[[PLACE:.*]]: index, %[[KEPT:.*]]: memref<2x?xf32>, %[[LAYER:.*]]: index)
+// CHECK-SAME:    %[[CONTEXT:.*]]: !qtale.context, %[[N:.*]]: index, %[[A:.*]]: memref<?x8xf32>, %[[X:.*]]: memref<?xf32>, %[[KEPT:.*]]: memref<2x?xf32>, %[[LAYER:.*]]: index)
 // CHECK-SAME:    attributes {no_inline}
 // CHECK-DAG:   %[[C3:.*]] = arith.constant 3 : index
-// CHECK-DAG:   %[[X:.*]] = qtale.arena %[[CONTEXT]], %[[PLACE]][%[[N]]]
+// CHECK-DAG:   %[[VIEW:.*]] = memref.cast %[[X]]
 // CHECK:       scf.parallel (%[[I:.*]]) = (%{{.*}}) to (%[[N]])
 // CHECK-NEXT:    %[[F:.*]] = memref.load %[[A]][%[[I]], %[[C3]]]
-// CHECK-NEXT:    memref.store %[[F]], %[[X]][%[[I]]]
+// CHECK-NEXT:    memref.store %[[F]], %[[VIEW]][%[[I]]]
 // CHECK-NEXT:    memref.store %[[F]], %[[KEPT]][%[[LAYER]], %[[I]]]
 
 // CHECK-LABEL: func.func private @loop_0(

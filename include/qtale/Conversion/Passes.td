@@ -102,10 +102,10 @@ def OutlineLoops : Pass<"qtale-outline-loops", "::mlir::ModuleOp"> {
     After:  call @loop(%context, %a, %c5)
             call @loop(%context, %b, %c6)
 
-    So neither code nor LLVM's time grows with the number of layers. Constants,
-    places in the arena and views are made again within the function; whatever
-    else a loop uses is an argument, and so are numbers in which loops differ
-    that are otherwise equal: floats, and indices of loads and stores.
+    So neither code nor LLVM's time grows with the number of layers. Constants
+    and views of buffers are made again within the function; whatever else a
+    loop uses is an argument, and so are numbers in which loops differ that are
+    otherwise equal: floats, and indices of loads and stores.
 
     Requires: entries take the context first. From here on, a loop of one
     iteration must not be folded away: its barrier follows from it.
