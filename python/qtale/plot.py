@@ -88,17 +88,24 @@ def plot(statistics: Statistics, output: Path) -> None:
     save(lambda: _draw(statistics), output)
 
 
-def save(draw: Callable[[], Figure], output: Path) -> None:
-    """Writes what `draw` makes; nothing imports matplotlib before."""
-    if output.suffix not in FORMATS:
-        raise UserError(f"{output}: the name must end in {' or '.join(FORMATS)}")
+def need_matplotlib() -> None:
+    """A UserError where it is missing: before what takes long, too."""
     try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise UserError(
             "drawing needs matplotlib, which is not installed: pip install 'qtale[plot]'"
         ) from error
+
+
+def save(draw: Callable[[], Figure], output: Path) -> None:
+    """Writes what `draw` makes; nothing imports matplotlib before."""
+    if output.suffix not in FORMATS:
+        raise UserError(f"{output}: the name must end in {' or '.join(FORMATS)}")
+    need_matplotlib()
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     # No date and no random ids: the same statistics are the same picture.
     settings = {"svg.hashsalt": "qtale", "svg.fonttype": "none"}
     with rc_context(settings), warnings.catch_warnings(), OutputFiles(output.parent) as files:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -272,6 +273,14 @@ def test_wrong_usage(options: list[str], message: str, capsys: pytest.CaptureFix
 def test_refused(options: list[str], message: str, capsys: pytest.CaptureFixture):
     assert main(["bench", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_no_matplotlib(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Said before anything is measured."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["bench", "--plot=p.svg", "--work=no-such-folder"]) == 1
+    assert "matplotlib, which is not installed" in capsys.readouterr().err
+    assert not Path("no-such-folder").exists()
 
 
 def test_picture(tmp_path: Path):

@@ -77,13 +77,15 @@ def _run(arguments: argparse.Namespace) -> None:
     from qtale.bench.run import Options, bench
     from qtale.bench.shapes import SHAPES
     from qtale.exporter.output import OutputFiles
-    from qtale.plot import FORMATS, save
+    from qtale.plot import FORMATS, need_matplotlib, save
 
     context = min(CONTEXT, SHAPES[arguments.shape]["max_position_embeddings"])
     if arguments.prompt + arguments.decode > context:
         raise UsageError(f"--prompt and --decode: a text has at most {context} tokens")
     if arguments.plot and arguments.plot.suffix not in FORMATS:
         raise UsageError(f"--plot {arguments.plot}: must end in {' or '.join(FORMATS)}")
+    if arguments.plot:
+        need_matplotlib()
     processors = len(os.sched_getaffinity(0))
     threads = arguments.threads or processors
     if threads > processors:
