@@ -16,6 +16,7 @@
 
 #include "Entries.h"
 #include "NodeTable.h"
+#include "OpenRoute.h"
 #include "Routing.h"
 #include "StepScope.h"
 
@@ -28,57 +29,6 @@ using namespace qtale;
 using namespace qtale::onnx_import;
 
 namespace {
-
-/// The regions of a route that is being built. Its inputs grow with what the
-/// regions ask for.
-class OpenRoute {
-public:
-  OpenRoute(Code &outside, Value keep, bool withSkipped)
-      : outside(outside), op(RouteOp::create(outside.b, outside.g.loc,
-                                             TypeRange(), ValueRange(), keep)) {
-    // What the regions ask for is made before the route.
-    outside.b.setInsertionPoint(op);
-    for (Region *region : {&op.getKept(), &op.getSkipped()})
-      if (region == &op.getKept() || withSkipped)
-        region->emplaceBlock();
-  }
-
-  Block *block(bool skipped) { return &op->getRegion(skipped).front(); }
-
-  /// The rows of `value` that the region has.
-  Value capture(Value value, bool skipped) {
-    auto [it, isNew] = numbers.try_emplace(value, inputs.size());
-    if (isNew) {
-      inputs.push_back(value);
-      SmallVector<int64_t> shape(
-          cast<RankedTensorType>(value.getType()).getShape());
-      shape[0] = ShapedType::kDynamic;
-      auto type = RankedTensorType::get(
-          shape, cast<RankedTensorType>(value.getType()).getElementType());
-      for (Region &region : op->getRegions())
-        if (!region.empty())
-          region.front().addArgument(type, op.getLoc());
-    }
-    return block(skipped)->getArgument(it->second);
-  }
-
-  /// The finished operation.
-  RouteOp close(TypeRange results) {
-    OpBuilder &b = outside.b;
-    auto route = RouteOp::create(b, op.getLoc(), results, inputs, op.getKeep());
-    route.getKept().takeBody(op.getKept());
-    route.getSkipped().takeBody(op.getSkipped());
-    op.erase();
-    b.setInsertionPointToEnd(route->getBlock());
-    return route;
-  }
-
-private:
-  Code &outside;
-  RouteOp op;
-  SmallVector<Value> inputs;
-  llvm::DenseMap<Value, unsigned> numbers;
-};
 
 class StepBuilder {
 public:
