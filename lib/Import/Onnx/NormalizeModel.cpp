@@ -16,6 +16,7 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "onnx/checker.h"
+#include "onnx/defs/schema.h"
 #include "onnx/inliner/inliner.h"
 #include "onnx/shape_inference/implementation.h"
 #include "onnx/version_converter/convert.h"
@@ -224,6 +225,35 @@ static LogicalResult convert(MLIRContext *context, Model &model) {
   return success();
 }
 
+/// Every node has the inputs that its operator asks for: ONNX's checker counts
+/// them, but lets a name be empty, and a function be called with fewer.
+static LogicalResult checkInputs(MLIRContext *context, const Model &model) {
+  for (const onnx::NodeProto &node : model.proto.graph().node()) {
+    const onnx::OpSchema *schema = onnx::OpSchemaRegistry::Schema(
+        node.op_type(), model.opset,
+        node.domain() == "ai.onnx" ? "" : node.domain());
+    if (!schema)
+      continue;
+    for (auto [i, formal] : llvm::enumerate(schema->inputs())) {
+      auto names =
+          llvm::drop_begin(node.input(), std::min<int>(i, node.input_size()));
+      bool lacks = false;
+      if (formal.GetOption() == onnx::OpSchema::Single)
+        lacks = names.empty() || names.begin()->empty();
+      else if (formal.GetOption() == onnx::OpSchema::Variadic)
+        lacks = llvm::any_of(
+            names, [](const std::string &name) { return name.empty(); });
+      if (!lacks)
+        continue;
+      return emitError(model.loc(context, node))
+             << node.op_type() << ": lacks its input '" << formal.GetName()
+             << "'; give it one, also where it stands in a function that is "
+                "called with fewer inputs than it has";
+    }
+  }
+  return success();
+}
+
 /// Inputs and outputs have a type and a rank.
 static LogicalResult checkPorts(MLIRContext *context, Model &model) {
   auto check = [&](const auto &ports, StringRef what) -> LogicalResult {
@@ -261,7 +291,8 @@ LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
                      [&] { onnx::checker::check_model(proto); })) ||
       failed(inlineFunctions(context, model)) ||
       failed(convert(context, model)) ||
-      failed(sortNodes(context, model, *proto.mutable_graph())))
+      failed(sortNodes(context, model, *proto.mutable_graph())) ||
+      failed(checkInputs(context, model)))
     return failure();
 
   // What a file claims about values in the middle is not to be relied on.
