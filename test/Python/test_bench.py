@@ -1,6 +1,6 @@
 """`qtale bench`: rivals compute the same model; what is reported follows from what was timed.
 
-That onnxruntime's and llama.cpp's models are Llama and Qwen2 is judged by the NumPy reference, on
+That onnxruntime's and llama.cpp's models are Llama, Qwen2 and Phi-3 is judged by the NumPy reference, on
 weights that were quantized and dequantized.
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qtale.bench import bandwidth, machine, rivals, shapes
+from qtale.bench import limits, machine, rivals, shapes, sizes
 from qtale.bench.engine import Scheme
-from qtale.bench.measure import Measurement, Plan, agreement
+from qtale.bench.measure import agreement
 from qtale.bench.models import Models
+from qtale.bench.picture import draw
 from qtale.bench.quantized import ggml_bytes, onnx_bytes
-from qtale.bench.report import draw
 from qtale.bench.rivals import NotMeasuredError, open_rival
 from qtale.cli import main
 from qtale.compiler import find_tool
@@ -45,7 +44,15 @@ QWEN = SMALL | {
     "tie_word_embeddings": True,
     "rope_scaling": None,
 }
-CONFIGS = {"llama": SMALL, "qwen2": QWEN}
+#: As Phi-3: as many key/value heads as heads, of a size that is no power of two.
+PHI = SMALL | {
+    "hidden_size": 192,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 96,
+    "rope_scaling": None,
+}
+CONFIGS = {"llama": SMALL, "qwen2": QWEN, "phi3": PHI}
 TOKENS = np.random.default_rng(3).integers(0, 97, 40, np.int32)
 
 
@@ -62,10 +69,11 @@ def test_rival_is_the_model(rival: str, config: str, bits: int, tmp_path: Path):
         pytest.importorskip(module)
     models = Models(tmp_path / "m", CONFIGS[config], lambda text: None)
     engine = open_rival(rival, models, Scheme(bits), 1, len(TOKENS))
-    for _ in range(2):  # as well after a reset
-        engine.reset()
-        got = [engine.step(TOKENS[:30]).copy()]
+    for length in (0, 12):  # as well where some was forgotten
+        engine.truncate(length)
+        got = [engine.step(TOKENS[length:30]).copy()]
         got += [engine.step(TOKENS[at : at + 1]).copy() for at in range(30, 40)]
+        assert engine.position == 40
     engine.close()
     reference = Reference(models.checkpoint(), ReferenceScheme(weights=f"int{bits}"))
     expected = reference.logits(TOKENS)[29:]
@@ -87,95 +95,6 @@ def test_stored_integers():
     assert block[17] == 0x98
 
 
-class Others:
-    """Says how busy others were, one number a round."""
-
-    def __init__(self, shares: list[float]):
-        self._shares = shares
-
-    def so_far(self) -> float:
-        return self._shares.pop(0)
-
-
-@pytest.mark.parametrize(
-    ("shares", "kept"),
-    [
-        ([0.5, 0.02, 0.3, 0.01, 0.0], [0.01, 0.02]),
-        ([0.9, 0.8, 0.7, 0.2, 0.5, 0.6, 0.02, 0.8, 0.0], [0.02, 0.2]),
-    ],
-)
-def test_quiet_rounds_count(shares: list[float], kept: list[float]):
-    """Until there are two; after eight the quietest are taken."""
-    others = Others(list(shares))
-    engines = {"a": Clockwork("a", 0, [])}
-    measurement = Measurement(engines, TOKENS, Plan(2, 1, 2), lambda: 5.0, lambda: others)
-    measurement.run()
-    assert [r.others for r in measurement.rounds] == kept
-    assert others.so_far() == shares[-1]
-
-
-def test_others_share(monkeypatch: pytest.MonkeyPatch):
-    """Of two processors in 2 s: 2.2 s of work, the host's included, of which 1.5 s are ours."""
-    lines = ["cpu 100 0 10 1000 7 0 0 0 0 0\n", "cpu 280 10 20 1150 57 0 0 20 0 0\ncpu0 1\n"]
-    own = [os.times_result((0, 0, 0, 0, 0)), os.times_result((1, 0.5, 9, 9, 9))]
-    clock = [4.0, 6.0]
-    monkeypatch.setattr(machine, "_read", lambda path: lines.pop(0))
-    monkeypatch.setattr(machine.os, "times", lambda: own.pop(0))
-    monkeypatch.setattr(machine.os, "sysconf", {"SC_CLK_TCK": 100}.get)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(machine.time, "monotonic", lambda: clock.pop(0))
-    assert machine.OthersShare().so_far() == pytest.approx((2.2 - 1.5) / 4)
-
-
-class Clockwork:
-    """An engine that takes a given time for a row; all write down their calls in one list."""
-
-    version = "1"
-
-    def __init__(self, name: str, seconds: float, calls: list[tuple[str, int]]):
-        self._name, self._seconds, self._calls = name, seconds, calls
-
-    def reset(self) -> None:
-        self._calls.append((self._name, 0))
-
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        self._calls.append((self._name, len(tokens)))
-        time.sleep(self._seconds * len(tokens))
-        return np.ones(4, np.float32)
-
-    def close(self) -> None: ...
-
-
-def split(items: list, mark: object) -> list[list]:
-    parts = [[]]
-    for item in items:
-        if item == mark:
-            parts.append([])
-        else:
-            parts[-1].append(item)
-    return parts
-
-
-def test_engines_take_turns():
-    calls = []
-    engines = {"a": Clockwork("a", 0.001, calls), "b": Clockwork("b", 0.004, calls)}
-    measurement = Measurement(
-        engines, TOKENS, Plan(8, 3, 2), lambda: calls.append("round") or 5.0, lambda: Others([0])
-    )
-    measurement.run()
-    assert calls[0] == "round"
-    first, second, third = (
-        " ".join(f"{n}{c}" for n, c in part) for part in split(calls[1:], "round")
-    )
-    assert first == "a0 a8 b0 b8 a1 b1 b1 a1"
-    assert second == "a0 a8 b0 b8 a1 b1 b1 a1 a1 b1"
-    assert third == "b0 b8 a0 a8 b1 a1 a1 b1 b1 a1"
-    for times_of_rows, rows in (("prefill", 8), ("decode", 1)):
-        a, b = (getattr(measurement.times(name), times_of_rows) for name in "ab")
-        assert (a >= 0.001 * rows).all()
-        assert (b >= 0.004 * rows).all()
-
-
 @pytest.fixture
 def compiler() -> None:
     try:
@@ -184,37 +103,94 @@ def compiler() -> None:
         pytest.skip(str(error))
 
 
-@pytest.mark.usefixtures("small", "compiler")
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little memory is read, and a busy machine is as good as a quiet one."""
+    monkeypatch.setattr(limits, "_BYTES", 1 << 20)
+    monkeypatch.setattr(machine.OthersShare, "so_far", lambda self: 0.0)
+
+
+@pytest.mark.usefixtures("small", "compiler", "quick")
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
     """A second run uses the models again; what is not installed is said so."""
-    monkeypatch.setattr(bandwidth, "_BYTES", 1 << 20)
     missing = rivals.Rival(("no_such_module",), rivals.RIVALS["llama.cpp"].open)
     monkeypatch.setitem(rivals.RIVALS, "llama.cpp", missing)
-    command = ["bench", "--work", str(tmp_path), "--prompt=5", "--decode=3", "--rounds=2"]
-    command += ["--threads=1", f"--json={tmp_path / 'b.json'}"]
-    assert main(command) == 0
+    command = ["bench", "--work", str(tmp_path), "--decode=3", "--rounds=2", "--threads=1"]
+    command += [f"--json={tmp_path / 'b.json'}"]
+    assert main([*command, "--prompt=5,9", "--context=6", "--rows=1-3"]) == 0
     first = capsys.readouterr()
-    assert "llama.cpp                not measured: not installed" in first.out
+    assert "llama.cpp: not measured: not installed" in first.out
+    for text in ("prefill of 5 ", "prefill of 9 ", "decode at 6 ", "largest step up"):
+        assert text in first.out
     result = json.loads((tmp_path / "b.json").read_text())
     assert result["scheme"] == "int4/32"
-    assert len(result["bandwidths_gb_s"]) == 2
-    ours = result["engines"]["qtale"]
-    assert ours["prefill_tokens_per_s"] == pytest.approx(5e3 / ours["prefill_ms"])
-    expected = result["bytes_per_token"] / ours["decode_ms"] / 1e6 / result["bandwidth_gb_s"]
-    assert ours["share_of_limit"] == pytest.approx(expected)
+    assert "not installed" in result["engines"]["llama.cpp"]["not_measured"]
+    (part,) = result["threads"]
+    assert part["threads"] == 1
+
+    assert [row["prompt"] for row in part["prefill"]] == [5, 9]
+    prefill = part["prefill"][1]
+    ours = prefill["engines"]["qtale"]
+    assert ours["tokens_per_s"] == pytest.approx(9e3 / ours["ms"])
+    assert ours["gmac_s"] == pytest.approx(prefill["macs"] / ours["ms"] / 1e6)
+    if prefill["integer_peak_gmac_s"]:
+        expected = ours["gmac_s"] / prefill["integer_peak_gmac_s"]
+        assert ours["share_of_limit"] == pytest.approx(expected)
+    else:
+        assert "integer peak: not measured" in first.out
+
+    (decode,) = part["decode"]
+    ours = decode["engines"]["qtale"]
     # 3 layers and the head in int4, 4.5 bits each; the embedding is not read, norms are few.
     weights = 3 * (2 * 128 * 128 + 2 * 64 * 128 + 3 * 128 * 192) + 97 * 128
-    assert result["bytes_per_token"] == pytest.approx(weights * 4.5 / 8, rel=0.1)
-    if find_spec("onnxruntime"):
-        assert result["engines"]["onnxruntime"]["agreement"] > 0.998
-        assert result["engines"]["onnxruntime"]["decode_ratio"] > 0
+    assert decode["weight_bytes"] == pytest.approx(weights * 4.5 / 8, rel=0.1)
+    # float16 keys and values of at least 9 tokens, in blocks.
+    assert decode["cache_bytes"] >= 9 * 3 * 2 * 64 * 2
+    read = decode["weight_bytes"] + decode["cache_bytes"]
+    expected = read / ours["ms"] / 1e6 / decode["bandwidth_gb_s"]
+    assert ours["share_of_limit"] == pytest.approx(expected)
 
-    assert main([*command, "--rivals=none"]) == 0
+    assert [row["rows"] for row in part["rows"]["batch"]] == [1, 2, 3]
+    assert part["rows"]["chunk"][2]["ms"] == pytest.approx(
+        3 * part["rows"]["chunk"][2]["ms_per_row"]
+    )
+    if find_spec("onnxruntime"):
+        for row in (prefill, decode):
+            assert row["engines"]["onnxruntime"]["agreement"] > 0.998
+            assert row["engines"]["onnxruntime"]["ratio"] > 0
+
+    assert main([*command, "--rivals=none", "--context=4", "--load=1"]) == 0
     second = capsys.readouterr()
     assert "writing" in first.err
     assert "writing" not in second.err
     assert "compiling" not in second.err
-    assert list(json.loads((tmp_path / "b.json").read_text())["engines"]) == ["qtale"]
+    assert "decode at 4 beside 1 busy processes" in second.out
+    result = json.loads((tmp_path / "b.json").read_text())
+    assert list(result["engines"]) == ["qtale"]
+    (part,) = result["threads"]
+    assert set(part) == {"threads", "loaded"}
+    ours = part["loaded"][0]["engines"]["qtale"]
+    assert ours["loaded"]["worst_decile_ms"] >= ours["loaded"]["ms"]
+
+
+@pytest.mark.usefixtures("small", "compiler", "quick")
+def test_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without options: everything, as far as the shape's texts go; with one thread and with all."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    command = ["bench", "--work", str(tmp_path), "--rounds=1", "--rivals=none"]
+    files = [f"--json={tmp_path / 'b.json'}", f"--plot={tmp_path / 'b.svg'}"]
+    assert main([*command, *files]) == 0
+    parts = json.loads((tmp_path / "b.json").read_text())["threads"]
+    assert [part["threads"] for part in parts] == [1, 2]
+    for part in parts:
+        assert [row["prompt"] for row in part["prefill"]] == [128]
+        assert [row["context"] for row in part["decode"]] == [128 - 16]
+        assert [row["rows"] for row in part["rows"]["batch"]] == list(range(1, 17))
+    picture = (tmp_path / "b.svg").read_text()
+    assert "prefill by length" in picture
+    assert "1 thread<" in picture
+    assert "2 threads<" in picture
 
 
 def test_broken_rivals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -251,6 +227,10 @@ def test_llama_cpp_has_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["--shape=gpt-5"], "invalid choice: 'gpt-5'"),
         (["--rivals=onnxruntime,tea"], "'tea' is none of onnxruntime, llama.cpp; or: none"),
         (["--rounds=0"], "'0' must be a number from 1 on"),
+        (["--prompt=128,x"], "'x' must be a number from 1 on"),
+        (["--rows=16-1"], "'16-1' must rise: 1-16"),
+        (["--rows=1-99999"], "'1-99999' must have at most 1024 numbers"),
+        (["--context="], "'' must be a number from 1 on"),
         (["--weights=int3"], "invalid choice: 'int3'"),
     ],
 )
@@ -264,15 +244,27 @@ def test_wrong_usage(options: list[str], message: str, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--shape=tinyllama-1.1b", "--prompt=2047", "--decode=2"], "at most 2048 tokens"),
-        (["--prompt=4096"], "at most 4096 tokens"),
-        (["--threads=99999"], "--threads 99999: there are"),
+        (["--shape=tinyllama-1.1b", "--context=2047", "--decode=2"], "at most 2048 tokens"),
+        (["--prompt=4097"], "at most 4096 tokens here, but --prompt"),
+        (["--threads=1,99999"], "--threads 99999: there are"),
+        (["--load=2", "--rows=1-2"], "--load is about decoding; measure --prompt and --rows in"),
         (["--plot=p.jpg"], "must end in .png or .svg"),
     ],
 )
 def test_refused(options: list[str], message: str, capsys: pytest.CaptureFixture):
     assert main(["bench", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_too_little_memory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Said before anything is written."""
+    monkeypatch.setattr(sizes, "memory_available", lambda: 9 * 10**9)
+    command = ["bench", "--shape=phi-3-mini", "--context=2048", "--work=no-such-folder"]
+    assert main(command) == 1
+    message = capsys.readouterr().err
+    assert "phi-3-mini: qtale and onnxruntime and llama.cpp need" in message
+    assert "9.0 GB are free; choose a smaller --shape" in message
+    assert not Path("no-such-folder").exists()
 
 
 def test_no_matplotlib(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
@@ -284,26 +276,49 @@ def test_no_matplotlib(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 def test_picture(tmp_path: Path):
-    """Bars are as long as the figures say; the line stands at the limit."""
+    """Bars are as high as the figures say; the lines stand at the limits."""
     pytest.importorskip("matplotlib")
-    engines = {
-        name: {"decode_tokens_per_s": speed, "prefill_tokens_per_s": 10 * speed}
-        for name, speed in (("qtale", 30.0), ("onnxruntime", 20.0))
+    speeds = {"qtale": 30.0, "onnxruntime": 20.0}
+    shares = {"qtale": 0.5, "onnxruntime": 0.25}
+    prefill = {n: {"tokens_per_s": 10 * speed} for n, speed in speeds.items()}
+    decode = {n: {"tokens_per_s": speed} for n, speed in speeds.items()}
+    loaded = {n: {"share": share, "worst_decile_share": share / 5} for n, share in shares.items()}
+    rows = [{"rows": n, "ms_per_row": 10 / n} for n in (1, 2)]
+    step = {"from": 1, "to": 2, "ratio": 0.5}
+    part = {
+        "threads": 2,
+        "prefill": [
+            {"prompt": 128, "macs": 10**9, "integer_peak_gmac_s": 5.0, "engines": prefill},
+            {"prompt": 256, "macs": 10**9, "integer_peak_gmac_s": None, "engines": prefill},
+        ],
+        "decode": [
+            {
+                "context": 128,
+                "bandwidth_gb_s": 40.0,
+                "weight_bytes": 9 * 10**8,
+                "cache_bytes": 10**8,
+                "engines": decode,
+            }
+        ],
+        "loaded": [{"context": 128, "processes": 2, "fair_share": 0.5, "engines": loaded}],
+        "rows": {
+            "batch": rows,
+            "chunk": rows,
+            "batch_largest_step": step,
+            "chunk_largest_step": step,
+        },
     }
-    figure = draw(
-        {
-            "shape": "s",
-            "scheme": "int4/32",
-            "threads": 2,
-            "prompt": 128,
-            "bandwidth_gb_s": 40.0,
-            "bytes_per_token": 10**9,
-            "engines": engines | {"llama.cpp": {"not_measured": "not installed"}},
-        }
-    )
-    decode, prefill = figure.axes
-    assert [bar.get_width() for bar in decode.patches] == [30, 20]
-    assert [bar.get_width() for bar in prefill.patches] == [300, 200]
-    assert list(decode.lines[0].get_xdata()) == [40, 40]
+    result = {"shape": "s", "scheme": "int4/32", "machine": {"cpu": "c"}, "threads": [part]}
+    figure = draw(result)
+    panels = figure.axes
+    heights = [[bar.get_height() for bar in axes.patches] for axes in panels[:3]]
+    assert heights[0] == [300, 300, 200, 200]
+    assert heights[1] == [30, 20]
+    assert heights[2] == pytest.approx([50, 10, 25, 5])
+    lines = [[c.get_segments()[0][0][1] for c in axes.collections] for axes in panels[:3]]
+    assert lines == [[128 * 5], [40], [50, 50]]
+    assert list(panels[3].lines[0].get_ydata()) == [10, 5]
     save(lambda: figure, tmp_path / "b.svg")
-    assert "llama" not in (tmp_path / "b.svg").read_text()
+    text = (tmp_path / "b.svg").read_text()
+    assert "llama.cpp" not in text
+    assert "batch: at most -50.0% (1→2)" in text

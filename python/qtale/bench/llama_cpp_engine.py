@@ -41,9 +41,13 @@ class LlamaCpp:
         vocabulary = llama_cpp.llama_model_get_vocab(self._model)
         self._vocab = llama_cpp.llama_vocab_n_tokens(vocabulary)
         self._batch = llama_cpp.llama_n_batch(self._context)
+        self.position = 0
 
-    def reset(self) -> None:
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
+    def truncate(self, length: int) -> None:
+        memory = llama_cpp.llama_get_memory(self._context)
+        if not llama_cpp.llama_memory_seq_rm(memory, 0, length, -1):
+            raise UserError(f"llama.cpp does not forget the tokens from {length} on")
+        self.position = length
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         for begin in range(0, len(tokens), self._batch):
@@ -54,6 +58,7 @@ class LlamaCpp:
             code = llama_cpp.llama_decode(self._context, batch)
             if code:
                 raise UserError(f"llama.cpp: llama_decode gave {code}")
+            self.position += len(part)
         logits = llama_cpp.llama_get_logits_ith(self._context, -1)
         return np.ctypeslib.as_array(logits, (self._vocab,))
 

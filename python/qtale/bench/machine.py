@@ -1,4 +1,4 @@
-"""The machine while it is measured: its name, and what else ran on it.
+"""The machine while it is measured: its name, its memory, and what else ran on it.
 
     processors' time = ours + others' + idle
 
@@ -20,10 +20,24 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def memory_available() -> int | None:
+    """Bytes that could be taken without paging; None where the system does not say."""
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            free = 1024 * int(line.split()[1])
+            # In a container its own limit may be the nearer one.
+            limit = _read("/sys/fs/cgroup/memory.max").strip()
+            used = _read("/sys/fs/cgroup/memory.current").strip()
+            inside = limit.isdecimal() and used.isdecimal()
+            return min(free, max(0, int(limit) - int(used))) if inside else free
+    return None
+
+
 class OthersShare:
     """`OthersShare().so_far()`: the part of all processors' time that others took since; or None.
 
-    Where this is a virtual machine, the time that its host gave to others is others', too.
+    Where this is a virtual machine, the time that its host gave to others is others', too. What
+    children took that have ended is ours.
     """
 
     def __init__(self) -> None:
@@ -39,14 +53,14 @@ class OthersShare:
 
     @staticmethod
     def _times() -> tuple[float, float, float] | None:
-        """Seconds: on the clock, of all processors at work, and of this process."""
+        """Seconds: on the clock, of all processors at work, of this process and its children."""
         fields = _read("/proc/stat").partition("\n")[0].split()
         if len(fields) < 9 or fields[0] != "cpu":
             return None
         user, nice, system, _, _, irq, softirq, steal = map(int, fields[1:9])
         busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
         own = os.times()
-        return time.monotonic(), busy, own.user + own.system
+        return time.monotonic(), busy, sum(own[:4])
 
 
 def _read(path: str) -> str:

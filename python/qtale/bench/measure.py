@@ -1,7 +1,7 @@
-"""Engines in turn, so that all meet the same machine; ratios of what stood next to each other.
+"""Rounds in which engines take turns, and which of them count.
 
-    round 1    bandwidth │ prefill A B C │ decode A B C │ B C A │ C A B │ …
-    round 2    bandwidth │ prefill B C A │ …
+    round 1    limit │ A B C │ B C A │ …        what takes turns: parts.py
+    round 2    limit │ B C A │ C A B │ …
 
 A ratio is the median over all pairs: rival's time ÷ qtale's, of the same round and position. Rounds
 in which others were busy are repeated: chosen by others' work, never by a time that came out.
@@ -10,110 +10,84 @@ in which others were busy are repeated: chosen by others' work, never by a time 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from qtale.bench.engine import Engine
 from qtale.bench.machine import OthersShare
 
 #: Others' part of the processors' time, up to which a round is quiet.
 QUIET = 0.03
 #: So many times the rounds wanted, at most, where others are busy; then the quietest count.
-_PATIENCE = 4
+_PATIENCE = 3
 #: Seconds before each call, in which the threads of the engine before go to sleep.
 _SETTLE = 0.003
 
 
-@dataclass(frozen=True)
-class Plan:
-    prompt: int = 128
-    decode: int = 32
-    rounds: int = 5
+@dataclass
+class Round:
+    """Seconds of what was called; the machine's limit beside them; others' share, 0 if unknown."""
+
+    seconds: dict[Hashable, list[float]] = field(default_factory=dict)
+    limit: float | None = None
+    others: float = 0
+
+    def timed(self, key: Hashable, call: Callable[[], object]) -> None:
+        """Calls it, and keeps the time it took."""
+        time.sleep(_SETTLE)
+        begin = time.perf_counter()
+        call()
+        self.seconds.setdefault(key, []).append(time.perf_counter() - begin)
 
 
 @dataclass
-class Round:
-    """Seconds by engine; others' share (0 where that is not known), GB/s of the memory."""
+class Rounds:
+    """Those that count."""
 
-    bandwidth: float
-    prefill: dict[str, float] = field(default_factory=dict)
-    decode: dict[str, list[float]] = field(default_factory=dict)
-    others: float = 0
+    rounds: list[Round]
+
+    def seconds(self, key: Hashable) -> np.ndarray:
+        """[rounds, calls], in the order in which all keys were called."""
+        return np.array([r.seconds[key] for r in self.rounds])
+
+    def median(self, key: Hashable) -> float:
+        return float(np.median(self.seconds(key)))
+
+    def ratio(self, of: Hashable, to: Hashable) -> float:
+        """The median of paired times."""
+        return float(np.median(self.seconds(of) / self.seconds(to)))
+
+    @property
+    def limit(self) -> float | None:
+        limits = [r.limit for r in self.rounds if r.limit is not None]
+        return float(np.median(limits)) if limits else None
+
+    @property
+    def others(self) -> float:
+        return max(r.others for r in self.rounds)
 
 
-@dataclass(frozen=True)
-class Times:
-    """Of one engine, in seconds, and what it said last."""
+def quiet_rounds(
+    run: Callable[[int], Round],
+    wanted: int,
+    others: Callable[[], OthersShare] = OthersShare,
+) -> Rounds:
+    """run: does the round of this number."""
+    rounds: list[Round] = []
+    while sum(r.others <= QUIET for r in rounds) < wanted:
+        if len(rounds) == _PATIENCE * wanted:
+            break
+        share = others()
+        rounds.append(run(len(rounds)))
+        rounds[-1].others = share.so_far() or 0
+    return Rounds(sorted(rounds, key=lambda r: r.others)[:wanted])
 
-    prefill: np.ndarray  # [rounds]
-    decode: np.ndarray  # [rounds, steps]
-    logits: np.ndarray  # float32 [vocab]
 
-
-class Measurement:
-    """`run()` leaves what counts in `rounds`, and `times` gives an engine's part of it.
-
-    text: int32 tokens, at least as many as the plan's prompt and decode together.
-    """
-
-    def __init__(
-        self,
-        engines: Mapping[str, Engine],
-        text: np.ndarray,
-        plan: Plan,
-        bandwidth: Callable[[], float],
-        others: Callable[[], OthersShare] = OthersShare,
-    ):
-        self._engines, self._text, self._plan = engines, text, plan
-        self._bandwidth, self._others = bandwidth, others
-        self._logits: dict[str, np.ndarray] = {}
-        self.rounds: list[Round] = []
-
-    def run(self) -> None:
-        # Uncounted, it brings weights into memory.
-        self._round(0, steps=min(2, self._plan.decode))
-        rounds: list[Round] = []
-        while sum(r.others <= QUIET for r in rounds) < self._plan.rounds:
-            if len(rounds) == _PATIENCE * self._plan.rounds:
-                break
-            others = self._others()
-            rounds.append(self._round(len(rounds), self._plan.decode))
-            rounds[-1].others = others.so_far() or 0
-        self.rounds = sorted(rounds, key=lambda r: r.others)[: self._plan.rounds]
-
-    def times(self, name: str) -> Times:
-        return Times(
-            np.array([r.prefill[name] for r in self.rounds]),
-            np.array([r.decode[name] for r in self.rounds]),
-            self._logits[name],
-        )
-
-    def _round(self, index: int, steps: int) -> Round:
-        begin = self._plan.prompt
-        result = Round(self._bandwidth(), decode={name: [] for name in self._engines})
-        for name in self._turn(index):
-            self._engines[name].reset()
-            result.prefill[name] = self._timed(name, self._text[:begin])
-        for step in range(steps):
-            for name in self._turn(index + step):
-                token = self._text[begin + step : begin + step + 1]
-                result.decode[name].append(self._timed(name, token))
-        return result
-
-    def _turn(self, count: int) -> list[str]:
-        names = list(self._engines)
-        first = count % len(names)
-        return names[first:] + names[:first]
-
-    def _timed(self, name: str, tokens: np.ndarray) -> float:
-        time.sleep(_SETTLE)
-        begin = time.perf_counter()
-        logits = self._engines[name].step(tokens)
-        end = time.perf_counter()
-        self._logits[name] = logits.copy()
-        return end - begin
+def turn(items: Sequence, count: int) -> list:
+    """The items, another one first each time."""
+    first = count % len(items)
+    return [*items[first:], *items[:first]]
 
 
 def agreement(a: np.ndarray, b: np.ndarray) -> float:

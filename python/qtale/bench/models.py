@@ -10,8 +10,6 @@ Each appears whole, or not at all.
 
 from __future__ import annotations
 
-import json
-import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -60,16 +58,3 @@ class Models:
                 write(Path(work) / name)
                 (Path(work) / name).rename(path)
         return path
-
-
-def bytes_per_token(artifact: Path, tied: bool) -> int:
-    """Of all weights that decoding a token reads: an embedding of its own gives only one row."""
-    with artifact.with_suffix(".safetensors").open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    sizes = {
-        name: tensor["data_offsets"][1] - tensor["data_offsets"][0]
-        for name, tensor in header.items()
-        if name != "__metadata__"
-    }
-    return sum(size for name, size in sizes.items() if tied or "embed_tokens" not in name)

@@ -37,17 +37,18 @@ class OnnxRuntime:
                 self._binding.bind_ortvalue_output(port.name.replace("past", "present"), cache)
         self._logits = np.empty(self._session.get_outputs()[0].shape, np.float32)
         self._binding.bind_ortvalue_output("logits", _value(self._logits))
-        self._position = 0
+        self.position = 0
 
-    def reset(self) -> None:
-        self._position = 0
+    def truncate(self, length: int) -> None:
+        # What lies beyond in the caches is written before it is read.
+        self.position = length
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
-        self._position += len(tokens)
+        self.position += len(tokens)
         for name, array in (
             ("input_ids", tokens.astype(np.int64)[None]),
-            ("seqlens_k", np.array([self._position - 1], np.int32)),
-            ("total_sequence_length", np.array(self._position, np.int32)),
+            ("seqlens_k", np.array([self.position - 1], np.int32)),
+            ("total_sequence_length", np.array(self.position, np.int32)),
         ):
             self._binding.bind_ortvalue_input(name, _value(array))
         self._session.run_with_iobinding(self._binding)

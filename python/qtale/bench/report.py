@@ -1,67 +1,126 @@
-"""What was measured, as a table and as a picture."""
+"""What was measured, as tables: one for each number of threads.
+
+2 threads: …      qtale 0.1          onnxruntime 1.32.0        llama.cpp 0.3.36
+                  tok/s  of limit    tok/s  ratio  agreement   tok/s  ratio  agreement
+prefill of 128    …
+decode at 128     …
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from qtale.bench.measure import QUIET
+
+_LABEL, _CELL = 16, 26
 
 
 def table(result: dict) -> str:
     """Ratios are of paired times: above 1, qtale is faster."""
+    machine = result["machine"]
     lines = [
-        f"{result['shape']}, {result['scheme']}, {result['threads']} threads, "
-        f"prompt of {result['prompt']}, {result['decode']} tokens, {result['rounds']} rounds",
-        f"{result['machine']['cpu']}, {result['machine']['cores']} cores, "
-        f"which read {result['bandwidth_gb_s']:.1f} GB/s",
-        "",
-        f"{'':24} decode tok/s  ratio   prefill tok/s  ratio   agreement",
+        f"{result['shape']}, {result['scheme']}; {machine['cpu']}, {machine['cores']} cores; "
+        f"measured in {result['seconds'] / 60:.1f} minutes"
     ]
     for name, row in result["engines"].items():
         if "not_measured" in row:
-            lines.append(f"{name:24} not measured: {row['not_measured']}")
-            continue
-        speeds = row["decode_tokens_per_s"], row["prefill_tokens_per_s"]
-        if name == "qtale":
-            ratios, tail = ("", ""), ""
-        else:
-            ratios = tuple(f"{row[key]:.2f}" for key in ("decode_ratio", "prefill_ratio"))
-            tail = f"{row['agreement']:.4f}"
-        lines.append(
-            f"{name + ' ' + row['version']:24} {speeds[0]:12.1f} {ratios[0]:>6}  "
-            f"{speeds[1]:14.1f} {ratios[1]:>6}      {tail}".rstrip()
-        )
-    ours = result["engines"]["qtale"]
-    lines += [
-        "",
-        f"qtale's decode reads {result['bytes_per_token'] / 1e6:.0f} MB for a token, "
-        f"{ours['read_gb_s']:.1f} GB/s: {ours['share_of_limit']:.0%} of the limit",
-    ]
-    others = result["machine"]["others_share"]
-    if others > QUIET:
-        lines.append(
-            f"THE MACHINE WAS NOT QUIET: others took up to {others:.0%} of its processors' time, "
-            "which slows engines unequally; measure again"
-        )
+            lines.append(f"{name}: not measured: {row['not_measured']}")
+    if isinstance(machine["integer_peak"], dict):
+        why = machine["integer_peak"]["not_measured"]
+        lines.append(f"integer peak: not measured: {why}")
+    versions = {n: row["version"] for n, row in result["engines"].items() if "version" in row}
+    for part in result["threads"]:
+        lines += ["", _title(part, machine["integer_peak"])]
+        if "prefill" in part or "decode" in part:
+            lines += ["", *_speeds(part, versions)]
+        for loaded in part.get("loaded", ()):
+            lines += ["", *_loaded(loaded, versions)]
+        if "rows" in part:
+            lines += ["", *_rows(part["rows"])]
+    if machine["others_share"] > QUIET:
+        lines += [
+            "",
+            f"THE MACHINE WAS NOT QUIET: others took up to {machine['others_share']:.0%} of its "
+            "processors' time, which slows engines unequally; measure again",
+        ]
     return "\n".join(lines)
 
 
-def draw(result: dict):
-    """A matplotlib figure: bars for each engine, and decode's limit."""
-    from matplotlib.figure import Figure
+def threads_text(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"
 
-    rows = {n: row for n, row in result["engines"].items() if "not_measured" not in row}
-    figure = Figure(figsize=(7, 1.6 + 0.4 * len(rows)), layout="constrained")
-    figure.suptitle(f"{result['shape']}, {result['scheme']}, {result['threads']} threads")
-    titles = {"decode": "decode, tokens/s", "prefill": f"prefill of {result['prompt']}, tokens/s"}
-    for axes, (kind, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
-        colours = ["#1f4e79" if name == "qtale" else "#a9b8c6" for name in rows]
-        values = [row[f"{kind}_tokens_per_s"] for row in rows.values()]
-        axes.bar_label(axes.barh(list(rows), values, color=colours), fmt=" %.1f")
-        axes.set_title(title, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.2)
-        if kind == "decode":
-            limit = result["bandwidth_gb_s"] * 1e9 / result["bytes_per_token"]
-            axes.axvline(limit, color="0.4", linestyle="--", label="at the read bandwidth")
-    axes.invert_yaxis()
-    figure.legend(frameon=False, fontsize=8, loc="outside lower left")
-    return figure
+
+def _title(part: dict, instruction: str | dict | None) -> str:
+    limits = []
+    if part.get("bandwidth_gb_s"):
+        limits.append(f"{part['bandwidth_gb_s']:.1f} GB/s read")
+    if part.get("integer_peak_gmac_s"):
+        limits.append(f"{part['integer_peak_gmac_s']:.0f} GMAC/s ({instruction})")
+    title = threads_text(part["threads"]).upper()
+    return f"{title}; the machine's limit: {', '.join(limits)}" if limits else title
+
+
+def _line(label: str, cells: list[str]) -> str:
+    return f"{label:{_LABEL}}" + "".join(f"{cell:>{_CELL}}" for cell in cells)
+
+
+def _speeds(part: dict, versions: dict[str, str]) -> Iterator[str]:
+    yield _line("", [f"{name} {version}" for name, version in versions.items()])
+    head = [
+        "tok/s  of limit" if name == "qtale" else "tok/s  ratio  agreement" for name in versions
+    ]
+    yield _line("", head)
+    for kind, key, preposition in (("prefill", "prompt", "of"), ("decode", "context", "at")):
+        for row in part.get(kind, ()):
+            cells = [_speed(name, row["engines"][name]) for name in versions]
+            yield _line(f"{kind} {preposition} {row[key]}", cells)
+
+
+def _speed(name: str, row: dict) -> str:
+    speed = f"{row['tokens_per_s']:.1f}"
+    if name != "qtale":
+        return f"{speed}  {row['ratio']:5.2f}  {row['agreement']:9.4f}"
+    share = f"{row['share_of_limit']:.0%}" if "share_of_limit" in row else "-"
+    return f"{speed}  {share:>8}"
+
+
+def _loaded(loaded: dict, versions: dict[str, str]) -> Iterator[str]:
+    yield (
+        f"decode at {loaded['context']} beside {loaded['processes']} busy processes; "
+        f"a fair share of the processors is {loaded['fair_share']:.0%}"
+    )
+    yield (
+        f"{'':24}{'quiet':>9}{'loaded':>9}{'':>8}   {'worst decile':>12}{'':>10}{'':>8}\n"
+        f"{'':24}{'tok/s':>9}{'tok/s':>9}{'share':>8}   {'quiet ms':>12}{'loaded ms':>10}"
+        f"{'share':>8}{'ratio':>8}"
+    )
+    for name, version in versions.items():
+        row = loaded["engines"][name]
+        quiet, busy = row["quiet"], row["loaded"]
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+        yield (
+            f"{name + ' ' + version:24}{quiet['tokens_per_s']:9.1f}{busy['tokens_per_s']:9.1f}"
+            f"{row['share']:8.0%}   {quiet['worst_decile_ms']:12.1f}{busy['worst_decile_ms']:10.1f}"
+            f"{row['worst_decile_share']:8.0%}{ratio:>8}"
+        ).rstrip()
+
+
+def _rows(rows: dict) -> Iterator[str]:
+    yield f"qtale's steps of several rows, behind {rows['context']} tokens"
+    yield f"{'rows':>6}{'batch ms':>12}{'ms/row':>10}{'chunk ms':>12}{'ms/row':>10}"
+    for batch, chunk in zip(rows["batch"], rows["chunk"], strict=True):
+        yield (
+            f"{batch['rows']:6}{batch['ms']:12.2f}{batch['ms_per_row']:10.2f}"
+            f"{chunk['ms']:12.2f}{chunk['ms_per_row']:10.2f}"
+        )
+    for kind in ("batch", "chunk"):
+        step = rows[f"{kind}_largest_step"]
+        if step:
+            yield (
+                f"{kind}: largest step up of the time per row {change(step)}, from "
+                f"{step['from']} to {step['to']} rows{'' if step['ratio'] > 1 else ': it falls'}"
+            )
+
+
+def change(step: dict) -> str:
+    return f"{step['ratio'] - 1:+.1%}"

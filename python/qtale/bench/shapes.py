@@ -32,4 +32,17 @@ SHAPES: dict[str, dict] = {
         "rope_theta": 10000.0,
         "tie_word_embeddings": False,
     },
+    # As Llama: its q, k, v and gate, up lie in one matrix, which changes no weight and no product.
+    "phi-3-mini": {
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "vocab_size": 32064,
+        "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+    },
 }
