@@ -1,7 +1,7 @@
 """`qtale bench`: rivals compute the same model; what is reported follows from what was timed.
 
-That onnxruntime's and llama.cpp's models are Llama, Qwen2 and Phi-3 is judged by the NumPy reference, on
-weights that were quantized and dequantized.
+That onnxruntime's and llama.cpp's models are Llama, Qwen2 and Phi-3 is judged by the NumPy
+reference, on weights that were quantized and dequantized.
 """
 
 from __future__ import annotations
