@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qtale.bench import limits, machine, shapes, sizes
+from qtale.bench import limits, machine, measure, shapes, sizes
 from qtale.bench.engine import Scheme
 from qtale.bench.limits import IntegerPeak
 from qtale.bench.load import Load, fair_share
@@ -51,6 +51,20 @@ def test_quiet_rounds_count(shares: list[float], kept: list[float]):
     assert [r.others for r in rounds.rounds] == kept
     assert rounds.others == kept[1]
     assert others.left() == (1 if kept[1] == 0.02 else 2)
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch):
+    """All rounds that are wanted, however long they take; no more of them after a while."""
+    monkeypatch.setattr(measure, "_PATIENCE_SECONDS", 0.05)
+
+    def slow(index: int) -> Round:
+        time.sleep(0.02)
+        return Round()
+
+    others = Others([0.5] * 20)
+    rounds = quiet_rounds(slow, 5, lambda: others)
+    assert len(rounds.rounds) == 5
+    assert others.left() == 15
 
 
 def test_others_share(monkeypatch: pytest.MonkeyPatch):

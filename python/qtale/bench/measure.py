@@ -19,8 +19,9 @@ from qtale.bench.machine import OthersShare
 
 #: Others' part of the processors' time, up to which a round is quiet.
 QUIET = 0.03
-#: So many times the rounds wanted, at most, where others are busy; then the quietest count.
-_PATIENCE = 3
+#: So many times the rounds wanted, at most, where others are busy; then the quietest count. Nor is
+#: a round repeated after so many seconds: a suite has to end.
+_PATIENCE, _PATIENCE_SECONDS = 3, 40
 #: Seconds before each call, in which the threads of the engine before go to sleep.
 _SETTLE = 0.003
 
@@ -75,8 +76,10 @@ def quiet_rounds(
 ) -> Rounds:
     """run: does the round of this number."""
     rounds: list[Round] = []
+    begin = time.monotonic()
     while sum(r.others <= QUIET for r in rounds) < wanted:
-        if len(rounds) == _PATIENCE * wanted:
+        late = time.monotonic() - begin > _PATIENCE_SECONDS
+        if len(rounds) == _PATIENCE * wanted or (late and len(rounds) >= wanted):
             break
         share = others()
         rounds.append(run(len(rounds)))
