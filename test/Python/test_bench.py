@@ -247,6 +247,7 @@ def test_wrong_usage(options: list[str], message: str, capsys: pytest.CaptureFix
         (["--shape=tinyllama-1.1b", "--context=2047", "--decode=2"], "at most 2048 tokens"),
         (["--prompt=4097"], "at most 4096 tokens here, but --prompt"),
         (["--threads=1,99999"], "--threads 99999: there are"),
+        (["--load=99999"], "8 for each processor"),
         (["--load=2", "--rows=1-2"], "--load is about decoding; measure --prompt and --rows in"),
         (["--plot=p.jpg"], "must end in .png or .svg"),
     ],

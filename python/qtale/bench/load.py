@@ -22,6 +22,10 @@ while os.getppid() == parent:
 """
 
 
+#: More than so many for each processor show nothing new.
+MOST = 8
+
+
 class Load:
     def __init__(self, processes: int):
         self._count = processes
@@ -29,10 +33,14 @@ class Load:
 
     def __enter__(self) -> None:
         command = [sys.executable, "-I", "-S", "-c", _SPIN]
-        for _ in range(self._count):
-            self._running.append(subprocess.Popen(command, stdout=subprocess.PIPE))
-        for process in self._running:
-            process.stdout.readline()
+        try:
+            for _ in range(self._count):
+                self._running.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+            for process in self._running:
+                process.stdout.readline()
+        except BaseException:
+            self._end()
+            raise
 
     def __exit__(
         self,
@@ -40,6 +48,9 @@ class Load:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for process in self._running:
             process.kill()
         while self._running:

@@ -12,7 +12,7 @@ Engines hold a beginning of one text all the time, so what one part has filled s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -104,16 +104,18 @@ class Decode(_Part):
         self._keep_logits()
         return result
 
-    def _timed_token(self, result: Round, key: object, name: str, at: int) -> None:
+    def _timed_token(
+        self, result: Round, key: Hashable, name: str, at: int, settle: bool = True
+    ) -> None:
         begin = self._context + at
-        result.timed(key, lambda: self._step(name, begin, begin + 1))
+        result.timed(key, lambda: self._step(name, begin, begin + 1), settle)
 
 
 class Loaded(Decode):
     """Keys are (engine, "quiet") and (engine, "loaded").
 
-    An engine's tokens follow each other: one that had slept through the others' turns would be
-    served first by the system, and feel no load.
+    An engine's tokens follow each other without a pause: one that has slept is served first by the
+    system, and feels less of the load.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class Loaded(Decode):
         for name in turn(list(self._engines), index):
             self._hold(name, self._context)
             for at in range(self._steps):
-                self._timed_token(result, (name, state), name, at)
+                self._timed_token(result, (name, state), name, at, settle=at == 0)
 
 
 class Rows:

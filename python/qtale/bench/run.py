@@ -152,7 +152,7 @@ class _Run:
             except NotMeasuredError as error:
                 self.engines[name] = {"not_measured": str(error)}
         self.engines |= {name: {"version": engine.version} for name, engine in engines.items()}
-        self._note(f"{options.shape}: measuring, threads: {threads}")
+        self._note(f"{options.shape}: threads: {threads}")
         return engines
 
     def _peak(self, threads: int, stack: ExitStack) -> Callable[[], float | None]:
@@ -169,21 +169,21 @@ class _Run:
         self, engines: dict[str, Engine], prompt: int, peak: Callable[[], float | None]
     ) -> dict:
         part = Prefill(engines, self._text, prompt, peak)
-        rounds = self._rounds(part)
+        rounds = self._rounds(part, f"prefill of {prompt}")
         return summary.prefill(rounds, part.logits, prompt, self._sizes.macs(prompt))
 
     def _decode(
         self, engines: dict[str, Engine], context: int, bandwidth: Callable[[], float]
     ) -> dict:
         part = Decode(engines, self._text, context, self._plan.decode, bandwidth)
-        rounds = self._rounds(part)
+        rounds = self._rounds(part, f"decode at {context}")
         cache = engines["qtale"].cache_bytes
         return summary.decode(rounds, part.logits, context, self._weights, cache)
 
     def _loaded(self, engines: dict[str, Engine], threads: int, context: int) -> dict:
         load = self._plan.load
         part = Loaded(load, engines, self._text, context, self._plan.decode)
-        rounds = self._rounds(part)
+        rounds = self._rounds(part, f"decode at {context}, load {load}")
         fair = fair_share(threads, load, len(os.sched_getaffinity(0)))
         return summary.loaded(rounds, part.logits, context, load, fair)
 
@@ -191,10 +191,12 @@ class _Run:
         counts = self._plan.rows
         text = self._text[: self._rows_context]
         with engine.batch(text, max(counts)) as batch:
-            rounds = self._rounds(Rows(batch, self._text, counts, _ROWS_REPEATS))
+            part = Rows(batch, self._text, counts, _ROWS_REPEATS)
+            rounds = self._rounds(part, "steps of several rows")
         return summary.rows(rounds, counts, len(text))
 
-    def _rounds(self, part: Prefill | Decode | Rows) -> Rounds:
+    def _rounds(self, part: Prefill | Decode | Rows, title: str) -> Rounds:
+        self._note(f"{self._options.shape}: {title}")
         part.warm()
         return quiet_rounds(part.round, self._plan.rounds)
 

@@ -134,7 +134,8 @@ def _run(arguments: argparse.Namespace) -> None:
             scheme=Scheme(int(arguments.weights[3:]), arguments.group),
             threads=_threads(arguments),
             plan=plan,
-            rivals=arguments.rivals,
+            # They have no part in steps of several rows.
+            rivals=arguments.rivals if plan.prompts or plan.contexts else (),
         )
         result = bench(options, lambda text: print(text, file=sys.stderr, flush=True))
     print(table(result))
@@ -158,12 +159,18 @@ def _threads(arguments: argparse.Namespace) -> tuple[int, ...]:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
+    from qtale.bench.load import MOST
     from qtale.bench.onnxruntime_model import CONTEXT
     from qtale.bench.run import Plan
     from qtale.bench.shapes import SHAPES
 
     decode, rounds = arguments.decode, arguments.rounds
     most = min(CONTEXT, SHAPES[arguments.shape]["max_position_embeddings"])
+    processors = len(os.sched_getaffinity(0))
+    if arguments.load and arguments.load > MOST * processors:
+        raise UsageError(
+            f"--load {arguments.load}: at most {MOST * processors}, {MOST} for each processor"
+        )
     if arguments.load and (arguments.prompt or arguments.rows):
         raise UsageError("--load is about decoding; measure --prompt and --rows in another run")
     if _is_suite(arguments):
