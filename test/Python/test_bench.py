@@ -322,4 +322,4 @@ def test_picture(tmp_path: Path):
     save(lambda: figure, tmp_path / "b.svg")
     text = (tmp_path / "b.svg").read_text()
     assert "llama.cpp" not in text
-    assert "batch: at most -50.0% (1→2)" in text
+    assert "batch: largest step -50.0% (1→2)" in text

@@ -176,8 +176,8 @@ def test_fair_share_of_two_processors(threads: int, processes: int, share: float
 
 
 def test_summary_of_load():
-    """Half the speed in the median, a fifth in the worst decile; the rival lost four fifths."""
-    quiet, slow = [0.01] * 11, [0.02] * 9 + [0.05] * 2
+    """Most steps are as ever, two wait: 40% of the speed, a tenth of the worst decile's."""
+    quiet, slow = [0.01] * 11, [0.01] * 9 + [0.1, 0.085]
     seconds = {
         ("qtale", "quiet"): quiet,
         ("qtale", "loaded"): slow,
@@ -188,10 +188,12 @@ def test_summary_of_load():
     result = summary_of_load(Rounds([Round(seconds)]), logits, 128, 2, 0.5)
     ours, theirs = result["engines"]["qtale"], result["engines"]["r"]
     assert ours["quiet"]["tokens_per_s"] == pytest.approx(100)
-    assert ours["share"] == pytest.approx(0.5)
-    assert ours["worst_decile_share"] == pytest.approx(0.2)
+    assert ours["loaded"]["ms"] == pytest.approx(10)
+    assert ours["loaded"]["tokens_per_s"] == pytest.approx(40)
+    assert ours["share"] == pytest.approx(0.4)
+    assert ours["worst_decile_share"] == pytest.approx(10 / 85)
     assert theirs["share"] == pytest.approx(0.2)
-    assert theirs["ratio"] == pytest.approx(2.5)
+    assert theirs["ratio"] == pytest.approx(2)
 
 
 def test_largest_step_of_rows():

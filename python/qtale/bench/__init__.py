@@ -3,7 +3,7 @@
     shape ─▶ checkpoint ─┬▶ artifact     ─▶ qtale        ┐
              (random)    ├▶ MatMulNBits  ─▶ onnxruntime  ├─ step by step in turn ─▶ paired ratios
                          └▶ GGUF         ─▶ llama.cpp    ┘
-    memory ─────────────────────────────▶ read bandwidth ──────────────────────▶ share of the limit
+    memory, registers ──────────────────▶ read bandwidth, integer peak ────────▶ share of the limit
 
 All have the very same quantized weights: qtale.quantization makes them for the rivals, and is what
 compiled artifacts follow. So their logits agree up to the rounding of activations, which is

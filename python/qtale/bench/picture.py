@@ -67,13 +67,15 @@ def _decode(axes, part: dict) -> None:
 
 
 def _loaded(axes, part: dict) -> None:
-    """Pairs of bars: of the quiet speed, what is left under load; of the median and the worst."""
+    """What is left under load of the quiet speed, and of the slowest tenth of the steps."""
     rows = [
         {"engines": {n: {"tokens_per_s": 100 * e[key]} for n, e in row["engines"].items()}}
         for row in part["loaded"]
         for key in ("share", "worst_decile_share")
     ]
-    labels = [f"{row['context']}\n{text}" for row in part["loaded"] for text in ("median", "worst")]
+    labels = [
+        f"{row['context']}\n{text}" for row in part["loaded"] for text in ("speed", "worst decile")
+    ]
     _bars(axes, rows, labels, "{:.0f}%")
     _limits(
         axes, [100 * row["fair_share"] for row in part["loaded"] for _ in range(2)], "fair share"
@@ -89,7 +91,9 @@ def _rows(axes, part: dict) -> None:
     for kind, style in (("batch", "o-"), ("chunk", "s--")):
         x, y = zip(*((row["rows"], row["ms_per_row"]) for row in rows[kind]), strict=True)
         step = rows[f"{kind}_largest_step"]
-        label = f"{kind}: at most {change(step)} ({step['from']}→{step['to']})" if step else kind
+        label = (
+            f"{kind}: largest step {change(step)} ({step['from']}→{step['to']})" if step else kind
+        )
         axes.plot(x, y, style, color=_COLOURS["qtale"], markersize=3.5, linewidth=1, label=label)
     axes.legend(frameon=False, fontsize=8)
     axes.set_ylim(bottom=0)
@@ -116,7 +120,10 @@ def _bars(axes, rows: list[dict], labels: list[str], form: str = "{:.1f}") -> No
         at = [row + (index - (len(names) - 1) / 2) * _BAR for row in range(len(rows))]
         values = [row["engines"][name]["tokens_per_s"] for row in rows]
         bars = axes.bar(at, values, 0.9 * _BAR, color=_COLOURS[name], label=name)
-        axes.bar_label(bars, [form.format(value) for value in values], fontsize=7, padding=1)
+        texts = axes.bar_label(bars, [form.format(v) for v in values], fontsize=7, padding=1)
+        for text in texts:
+            # A limit may pass behind it.
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8})
     axes.set_xticks(range(len(rows)), labels, fontsize=9)
     axes.margins(y=0.12)
 

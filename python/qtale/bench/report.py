@@ -89,20 +89,20 @@ def _loaded(loaded: dict, versions: dict[str, str]) -> Iterator[str]:
         f"decode at {loaded['context']} beside {loaded['processes']} busy processes; "
         f"a fair share of the processors is {loaded['fair_share']:.0%}"
     )
+    yield f"{'':24}{'tok/s':>16}{'':16}  {'ms of a step':>16}{'worst decile':>20}"
     yield (
-        f"{'':24}{'quiet':>9}{'loaded':>9}{'':>8}   {'worst decile':>12}{'':>10}{'':>8}\n"
-        f"{'':24}{'tok/s':>9}{'tok/s':>9}{'share':>8}   {'quiet ms':>12}{'loaded ms':>10}"
-        f"{'share':>8}{'ratio':>8}"
+        f"{'':24}{'quiet':>8}{'loaded':>8}{'share':>8}{'ratio':>8}  {'quiet':>8}{'loaded':>8}"
+        f"{'quiet':>12}{'loaded':>8}"
     )
     for name, version in versions.items():
         row = loaded["engines"][name]
         quiet, busy = row["quiet"], row["loaded"]
         ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
         yield (
-            f"{name + ' ' + version:24}{quiet['tokens_per_s']:9.1f}{busy['tokens_per_s']:9.1f}"
-            f"{row['share']:8.0%}   {quiet['worst_decile_ms']:12.1f}{busy['worst_decile_ms']:10.1f}"
-            f"{row['worst_decile_share']:8.0%}{ratio:>8}"
-        ).rstrip()
+            f"{name + ' ' + version:24}{quiet['tokens_per_s']:8.1f}{busy['tokens_per_s']:8.1f}"
+            f"{row['share']:8.0%}{ratio:>8}  {quiet['ms']:8.1f}{busy['ms']:8.1f}"
+            f"{quiet['worst_decile_ms']:12.1f}{busy['worst_decile_ms']:8.1f}"
+        )
 
 
 def _rows(rows: dict) -> Iterator[str]:
