@@ -153,15 +153,18 @@ class Rows:
         self._calls = [(kind, rows) for kind in ("batch", "chunk") for rows in counts]
 
     def warm(self) -> None:
-        self.round(0)
+        self._all(Round(), 0)
 
     def round(self, index: int) -> Round:
         result = Round()
         for repeat in range(self._repeats):
-            # Up and down in turn: neighbours stand next to each other, each first as often as last.
-            calls = turn(self._calls, index * self._repeats + repeat)
-            for kind, rows in calls if repeat % 2 else reversed(calls):
-                step = getattr(self._batch, f"step_{kind}")
-                result.timed((kind, rows), lambda step=step, rows=rows: step(self._text[:rows]))
-                self._batch.rewind()
+            self._all(result, index * self._repeats + repeat)
         return result
+
+    def _all(self, result: Round, count: int) -> None:
+        # Up and down in turn: neighbours stand next to each other, each first as often as last.
+        calls = turn(self._calls, count)
+        for kind, rows in calls if count % 2 else reversed(calls):
+            step = getattr(self._batch, f"step_{kind}")
+            result.timed((kind, rows), lambda step=step, rows=rows: step(self._text[:rows]))
+            self._batch.rewind()

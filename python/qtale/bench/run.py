@@ -36,7 +36,7 @@ from qtale.bench.sizes import Sizes, bytes_per_token
 
 #: Tokens that sequences hold while steps of several rows are timed.
 _ROWS_CONTEXT = 128
-_ROWS_REPEATS = 4
+_ROWS_REPEATS = 3
 
 
 @dataclass(frozen=True)
