@@ -236,6 +236,25 @@ struct ReserveSlots : Pattern<ReserveSlotsOp> {
   }
 };
 
+struct Mark : Pattern<MarkOp> {
+  using Pattern::Pattern;
+  LogicalResult matchAndRewrite(MarkOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+    Type i64 = b.getI64Type();
+    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
+        b, op->getParentOfType<ModuleOp>(), "qtale_rt_mark",
+        {pointer, i64, i64}, LLVM::LLVMVoidType::get(b.getContext()));
+    if (failed(function))
+      return b.notifyMatchFailure(op, "the runtime's name is taken");
+    Value number = constant(b, op.getLoc(), op.getNumber());
+    b.replaceOpWithNewOp<LLVM::CallOp>(
+        op, *function,
+        ValueRange{adaptor.getContext(), number, adaptor.getRows()});
+    return success();
+  }
+};
+
 /// A call of the runtime with the context.
 template <typename Op> struct RuntimeCall : Pattern<Op> {
   RuntimeCall(const LLVMTypeConverter &converter, StringRef name)
@@ -280,7 +299,7 @@ struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
     patterns
         .add<WeightAddress, KVBlock, Arena, LoadArgument, StoreResult,
-             UnitRecord, ReserveSlots,
+             UnitRecord, ReserveSlots, Mark,
              NumberField<ArenaLimitOp, offsetof(qtale_context, arena_bytes)>,
              NumberField<ThreadOp, offsetof(qtale_context, thread)>>(converter);
     patterns.add<RuntimeCall<NextChunkOp>>(converter, "qtale_rt_next_chunk");

@@ -104,6 +104,8 @@ static void buildKernels(OpPassManager &pm, const CompileOptions &options) {
   level.addNestedPass<func::FuncOp>(createShareWork());
   // Places and indices are constants or values now, so equal loops look equal.
   level.addPass(createOutlineLoops());
+  // Work is calls now, which still say what they read and for which node.
+  level.addPass(createMarkOperations());
   verify(pm, Stage::Kernels);
 }
 

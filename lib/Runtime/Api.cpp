@@ -10,6 +10,7 @@
 #include "ArtifactPath.h"
 #include "Error.h"
 #include "Model.h"
+#include "Profile.h"
 #include "Session.h"
 #include "Tokenizer.h"
 
@@ -109,7 +110,7 @@ static int32_t run(const qtale_model *model, const qtale_pool *pool,
     return missing(error, "the model");
   return guarded(error, [&] {
     return runModel(*model, pool, inputs, numInputs, outputs, numOutputs,
-                    error);
+                    nullptr, error);
   });
 }
 
@@ -161,7 +162,8 @@ static uint64_t sessionKvBytes(const qtale_session *session) {
 
 static int32_t step(const qtale_step *items, int64_t count,
                     qtale_error *error) {
-  return guarded(error, [&] { return stepSessions(items, count, error); });
+  return guarded(error,
+                 [&] { return stepSessions(items, count, nullptr, error); });
 }
 
 static int32_t tokenizeText(const qtale_model *model, const char *text,
@@ -204,6 +206,55 @@ static void poolDestroy(qtale_pool *pool) { delete static_cast<Pool *>(pool); }
 
 static const qtale_routing *modelRouting(const qtale_model *model) {
   return model && model->module->units ? &model->routing : nullptr;
+}
+
+static int32_t profileCreate(const qtale_model *model, int64_t events,
+                             qtale_profile **profile, qtale_error *error) {
+  if (!model || !profile)
+    return missing(error, model ? "the place for the profile" : "the model");
+  *profile = nullptr;
+  return guarded(error,
+                 [&] { return createProfile(*model, events, profile, error); });
+}
+
+static void profileDestroy(qtale_profile *profile) { delete profile; }
+
+static int32_t profileRun(qtale_profile *profile, const qtale_pool *pool,
+                          const qtale_tensor *inputs, int64_t numInputs,
+                          qtale_tensor *outputs, int64_t numOutputs,
+                          qtale_error *error) {
+  if (!profile)
+    return missing(error, "the profile");
+  return guarded(error, [&] {
+    ProfileHold hold;
+    if (int32_t code = hold.take(*profile, error))
+      return code;
+    return runModel(profile->model, pool, inputs, numInputs, outputs,
+                    numOutputs, profile, error);
+  });
+}
+
+static int32_t profileStep(qtale_profile *profile, const qtale_step *items,
+                           int64_t count, qtale_error *error) {
+  if (!profile)
+    return missing(error, "the profile");
+  return guarded(error, [&] {
+    ProfileHold hold;
+    if (int32_t code = hold.take(*profile, error))
+      return code;
+    return stepSessions(items, count, profile, error);
+  });
+}
+
+static int64_t profileOperations(const qtale_profile *profile,
+                                 qtale_operation *operations,
+                                 int64_t capacity) {
+  return profile ? profile->copyOperations(operations, capacity) : 0;
+}
+
+static int64_t profileEvents(const qtale_profile *profile, qtale_event *events,
+                             int64_t capacity) {
+  return profile ? profile->copyEvents(events, capacity) : 0;
 }
 
 /// A call about the routing of a session, which can't throw.
@@ -250,6 +301,12 @@ static constexpr qtale_api api = {
     ofSession<setBudget, qtale_session, int64_t>,
     ofSession<copyKept, const qtale_session, int64_t, int64_t, uint8_t *>,
     ofSession<copyProbability, const qtale_session, int64_t, int64_t, float *>,
+    profileCreate,
+    profileDestroy,
+    profileRun,
+    profileStep,
+    profileOperations,
+    profileEvents,
 };
 
 const qtale_api *qtale_get_api(uint32_t version) {

@@ -38,10 +38,11 @@ int32_t describePort(const qtale_port *ports, uint64_t count, int64_t index,
                      const char *what, qtale_tensor *tensor,
                      qtale_error *error);
 
-/// Calls the graph as a function (Run.cpp).
+/// Calls the graph as a function (Run.cpp). `profile` may be null.
 int32_t runModel(const qtale_model &model, const qtale_pool *pool,
                  const qtale_tensor *inputs, int64_t numInputs,
-                 qtale_tensor *outputs, int64_t numOutputs, qtale_error *error);
+                 qtale_tensor *outputs, int64_t numOutputs,
+                 qtale_profile *profile, qtale_error *error);
 
 } // namespace qtale::rt
 

@@ -256,7 +256,7 @@ static int32_t explain(int32_t code, const char *message, const Arena &arena,
 int32_t qtale::rt::runModel(const qtale_model &model, const qtale_pool *given,
                             const qtale_tensor *inputs, int64_t numInputs,
                             qtale_tensor *outputs, int64_t numOutputs,
-                            qtale_error *error) {
+                            qtale_profile *profile, qtale_error *error) {
   const qtale_module &module = *model.module;
   if (numInputs < 0 || numOutputs < 0 || (numInputs && !inputs) ||
       (numOutputs && !outputs))
@@ -295,6 +295,7 @@ int32_t qtale::rt::runModel(const qtale_model &model, const qtale_pool *given,
   context.arena = arena.data();
   context.arena_bytes = arena.bytes();
   context.weights = model.weights.data();
+  context.profile = profile;
   Team team(pool, pool.threads <= availableCores());
   if (int32_t code = team.execute(model.level->main, context, args.data()))
     return explain(code, team.message(), arena, error);

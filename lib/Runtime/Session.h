@@ -95,9 +95,9 @@ int32_t truncateSession(qtale_session &session, int64_t length,
                         qtale_error *error);
 int32_t forkSession(const qtale_session &session, qtale_session **result,
                     qtale_error *error);
-/// One step of `count` sessions (Step.cpp).
+/// One step of `count` sessions (Step.cpp). `profile` may be null.
 int32_t stepSessions(const qtale_step *items, int64_t count,
-                     qtale_error *error);
+                     qtale_profile *profile, qtale_error *error);
 
 } // namespace qtale::rt
 

@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Error.h"
+#include "Profile.h"
 #include "Session.h"
 
 #include <algorithm>
@@ -23,8 +24,9 @@ namespace {
 
 class Step {
 public:
-  Step(const qtale_step *items, int64_t count, qtale_error *error)
-      : items(items), count(count), error(error) {}
+  Step(const qtale_step *items, int64_t count, qtale_profile *profile,
+       qtale_error *error)
+      : items(items), count(count), profile(profile), error(error) {}
   ~Step();
 
   int32_t execute();
@@ -42,6 +44,7 @@ private:
 
   const qtale_step *items;
   const int64_t count;
+  qtale_profile *profile;
   qtale_error *error;
   std::vector<Hold> holds;
   bool growing = false, complete = false;
@@ -61,6 +64,11 @@ int32_t Step::hold() {
       return fail(error, QTALE_INVALID_ARGUMENT,
                   "items 0 and %lld of the step are sessions of different "
                   "models; step each model alone",
+                  (long long)i);
+    if (profile && &session->model != &profile->model)
+      return fail(error, QTALE_INVALID_ARGUMENT,
+                  "the profile is of another model than the session of item "
+                  "%lld; make one of its own model",
                   (long long)i);
     if (taken[i].take(*session))
       continue;
@@ -200,6 +208,7 @@ int32_t Step::runPass() {
   context.arena_bytes = first.arena.bytes();
   context.weights = first.model.weights.data();
   context.kv = first.tables.kv();
+  context.profile = profile;
   if (routed)
     prepareRouting(context);
   first.team.caches = &first.tables;
@@ -307,10 +316,10 @@ int32_t Step::execute() {
 }
 
 int32_t qtale::rt::stepSessions(const qtale_step *items, int64_t count,
-                                qtale_error *error) {
+                                qtale_profile *profile, qtale_error *error) {
   if (!items || count < 1)
     return fail(error, QTALE_INVALID_ARGUMENT,
                 "a step of %lld items%s; give at least one", (long long)count,
                 items ? "" : " and a null pointer");
-  return Step(items, count, error).execute();
+  return Step(items, count, profile, error).execute();
 }

@@ -30,6 +30,8 @@ void Team::prepare(qtale_entry entry, const qtale_context &context,
     own.thread = thread;
     own.threads = threads;
     own.team = this;
+    if (thread)
+      own.profile = nullptr; // the clock is thread 0's
   }
 }
 

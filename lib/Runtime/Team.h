@@ -19,7 +19,7 @@ public:
   Team(const qtale_pool &pool, bool spins);
 
   /// Calls `entry` on every thread of the pool with `context`, whose thread,
-  /// threads and team are filled in. Returns the entry's code.
+  /// threads and team are filled in; thread 0 alone gets its profile. Returns the entry's code.
   int32_t execute(qtale_entry entry, const qtale_context &context,
                   void *const *args);
 

@@ -1,6 +1,6 @@
 //===- Descriptor.cpp - What the runtime knows of a model -----------------===//
 //
-//   qtale_module_descriptor ─▶ levels ─▶ entries (other objects)
+//   qtale_module_descriptor ─▶ levels ─▶ entries (other objects), operations
 //                           ─▶ ports, JSON, hash, tokenizer: constants
 //                           ─▶ calibration: empty, filled in the file later
 //
@@ -29,7 +29,8 @@ using llvm::Constant;
 using llvm::StringRef;
 
 // The fields that are written below, and no others.
-static_assert(sizeof(qtale_level) == 5 * 8);
+static_assert(sizeof(qtale_level) == 8 * 8);
+static_assert(sizeof(qtale_marked) == 5 * 8);
 static_assert(sizeof(qtale_port) == 3 * 8);
 static_assert(sizeof(qtale_module) == 27 * 8);
 static_assert(sizeof(qtale_calibration) ==
@@ -250,6 +251,12 @@ qtale::readDescription(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
   if (failed(routing))
     return failure();
   read.routing = std::move(*routing);
+  for (auto level : module.getOps<ModuleOp>()) {
+    FailureOr<OperationTable> operations = readOperations(level);
+    if (failed(operations))
+      return failure();
+    read.operations.push_back(std::move(*operations));
+  }
   return read;
 }
 
@@ -269,16 +276,33 @@ static Constant *buildPorts(Constants &build,
 }
 
 static Constant *buildLevels(Constants &build,
-                             llvm::ArrayRef<LevelObject> levels) {
+                             llvm::ArrayRef<LevelObject> levels,
+                             llvm::ArrayRef<OperationTable> operations) {
   SmallVector<Constant *> records;
-  for (const LevelObject &level : levels)
+  // Levels mostly differ in their instructions alone, and share a table.
+  llvm::DenseMap<Attribute, std::pair<Constant *, Constant *>> tables;
+  for (auto [level, table] : llvm::zip_equal(levels, operations)) {
+    auto [known, isNew] = tables.try_emplace(table.source);
+    if (isNew) {
+      SmallVector<uint64_t> words(table.marked.size() * sizeof(qtale_marked) /
+                                  sizeof(uint64_t));
+      if (!words.empty())
+        memcpy(words.data(), table.marked.data(),
+               words.size() * sizeof(uint64_t));
+      known->second = {build.array<uint64_t>(words),
+                       build.array<uint8_t>(table.names)};
+    }
     records.push_back(build.record({
         build.text(level.name),
         build.text(level.features),
         build.function(level.main),
         build.function(level.step),
         build.function(level.stepScratch),
+        build.i64(table.marked.size()),
+        known->second.first,
+        known->second.second,
     }));
+  }
   return build.records(records);
 }
 
@@ -330,7 +354,7 @@ qtale::emitDescriptor(ModuleOp module, const Description &description,
   llvm::ArrayRef<uint8_t> tokenizer = description.tokenizer;
   SmallVector<Constant *> fields = {
       build.i64(levels.size()),
-      buildLevels(build, levels),
+      buildLevels(build, levels, description.operations),
       build.i64(description.inputs.size()),
       buildPorts(build, description.inputs),
       build.i64(description.outputs.size()),

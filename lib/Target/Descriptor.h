@@ -4,6 +4,7 @@
 #define QTALE_LIB_TARGET_DESCRIPTOR_H
 
 #include "Object.h"
+#include "qtale/Runtime/ModuleABI.h"
 #include "qtale/Target/WeightsFile.h"
 #include <optional>
 
@@ -24,6 +25,16 @@ struct Routing {
 /// Nothing where the model is not routed.
 mlir::FailureOr<std::optional<Routing>> readRouting(mlir::ModuleOp module);
 
+/// What a level's marks count (Operations.cpp).
+struct OperationTable {
+  mlir::Attribute source; // equal for equal tables
+  std::vector<qtale_marked> marked;
+  std::vector<uint8_t> names;
+};
+
+/// Empty where the level has no marks.
+mlir::FailureOr<OperationTable> readOperations(mlir::ModuleOp level);
+
 /// The module's attributes, checked, and its tokenizer.
 struct Description {
   llvm::SmallVector<mlir::DictionaryAttr> inputs, outputs;
@@ -34,6 +45,7 @@ struct Description {
   int64_t vocab = 0, context = 0, bos = -1;
   bool hasSession = false;
   std::vector<uint8_t> tokenizer;
+  std::vector<OperationTable> operations; // of each level
 };
 
 /// Errors are reported at the module.

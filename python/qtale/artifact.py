@@ -21,6 +21,7 @@ import numpy as np
 from qtale import capi
 from qtale.errors import Error
 from qtale.handle import Handle
+from qtale.profiling import Profile
 from qtale.routing import Routing
 from qtale.session import Session, Tokens, as_tokens, step_sessions
 
@@ -94,6 +95,7 @@ class Artifact:
     def __init__(self, path: str | os.PathLike, weights: str | os.PathLike | None = None):
         self.path = Path(path)
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._profiles: weakref.WeakSet[Profile] = weakref.WeakSet()
         self._library = capi.Library(self.path)
         self.api = self._library.api
         pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
@@ -175,10 +177,14 @@ class Artifact:
     # -- What it does --------------------------------------------------------
 
     def run(
-        self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+        self,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str] | None = None,
+        profile: Profile | None = None,
     ) -> dict[str, np.ndarray]:
         """Calls the graph as a function; `outputs` names those wanted (all).
 
+        What its operations take is added to `profile`, where one is given.
         bfloat16 is ml_dtypes' type; an input may also be uint16 with the same bits.
         """
         wanted = [name for name, _, _ in self.outputs] if outputs is None else list(outputs)
@@ -190,8 +196,13 @@ class Artifact:
         )
         results = (capi.Tensor * len(wanted))(*(capi.Tensor(name=n.encode()) for n in wanted))
         error = capi.ErrorStruct()
+        tensors = (None, given, len(arrays), results, len(wanted), error)
         with self.handle.use() as model:
-            code = self.api.run(model, None, given, len(arrays), results, len(wanted), error)
+            if profile is None:
+                code = self.api.run(model, *tensors)
+            else:
+                with profile.use(self) as pointer:
+                    code = self.api.profile_run(pointer, *tensors)
             capi.check(code, error)
             try:
                 return {name: _array(result) for name, result in zip(wanted, results, strict=True)}
@@ -239,6 +250,18 @@ class Artifact:
         self._sessions.add(session)
         return session
 
+    def profile(self, events: int = 0) -> Profile:
+        """Measures what each operation takes: set it as Session.profile, or give it to run.
+
+        events: how many calls of operations it keeps one by one, the last ones.
+        """
+        pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
+        with self.handle.use() as model:
+            capi.check(self.api.profile_create(model, events, pointer, error), error)
+        profile = Profile(self, pointer)
+        self._profiles.add(profile)
+        return profile
+
     def step(
         self, items: Sequence[tuple[Session, Tokens]], logits: str = "last"
     ) -> list[np.ndarray | None]:
@@ -254,9 +277,9 @@ class Artifact:
     # -- Its end -------------------------------------------------------------
 
     def close(self) -> None:
-        """Closes its sessions and unloads it."""
-        for session in list(self._sessions):
-            session.close()
+        """Closes its sessions and profiles, and unloads it."""
+        for child in [*self._sessions, *self._profiles]:
+            child.close()
         self.handle.close()
 
     def __enter__(self) -> Artifact:

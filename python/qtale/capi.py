@@ -34,7 +34,7 @@ import numpy as np
 
 from qtale.errors import Error
 
-API_VERSION = 2
+API_VERSION = 3
 MAX_RANK = 8
 
 OK = 0
@@ -131,6 +131,28 @@ class Routing(ctypes.Structure):
     ]
 
 
+class Operation(ctypes.Structure):
+    _fields_ = [
+        ("operation", c_char_p),
+        ("node", c_char_p),
+        ("layer", c_int64),
+        ("calls", c_int64),
+        ("nanoseconds", c_uint64),
+        ("bytes", c_uint64),
+        ("macs", c_uint64),
+    ]
+
+
+class Event(ctypes.Structure):
+    _fields_ = [
+        ("operation", c_int64),
+        ("begin", c_uint64),
+        ("nanoseconds", c_uint64),
+        ("bytes", c_uint64),
+        ("macs", c_uint64),
+    ]
+
+
 _Error = POINTER(ErrorStruct)
 _Place = POINTER(c_void_p)
 _Sizes = POINTER(c_size_t)
@@ -215,6 +237,27 @@ class Api(ctypes.Structure):
             "session_probability",
             CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, c_void_p, _Error),
         ),
+        ("profile_create", CFUNCTYPE(c_int32, c_void_p, c_int64, _Place, _Error)),
+        ("profile_destroy", CFUNCTYPE(None, c_void_p)),
+        (
+            "profile_run",
+            CFUNCTYPE(
+                c_int32,
+                c_void_p,
+                c_void_p,
+                POINTER(Tensor),
+                c_int64,
+                POINTER(Tensor),
+                c_int64,
+                _Error,
+            ),
+        ),
+        ("profile_step", CFUNCTYPE(c_int32, c_void_p, POINTER(Step), c_int64, _Error)),
+        (
+            "profile_operations",
+            CFUNCTYPE(c_int64, c_void_p, POINTER(Operation), c_int64),
+        ),
+        ("profile_events", CFUNCTYPE(c_int64, c_void_p, POINTER(Event), c_int64)),
     ]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from qtale import capi
 from qtale.errors import Error
 from qtale.handle import Handle
+from qtale.profiling import Profile
 from qtale.routing import Routing
 from qtale.sampling import Sampler
 
@@ -60,7 +61,13 @@ def step_sessions(
             step.count = len(array)
             step.wanted = capi.LOGITS[logits]
             step.logits = None if result is None else result.ctypes.data
-        capi.check(artifact.api.step(steps, len(items), error), error)
+        profile = items[0][0].profile if items else None
+        if profile is None:
+            code = artifact.api.step(steps, len(items), error)
+        else:
+            pointer = stack.enter_context(profile.use(artifact))
+            code = artifact.api.profile_step(pointer, steps, len(items), error)
+        capi.check(code, error)
     return results
 
 
@@ -89,6 +96,8 @@ class Session:
         )
         self._ratio: float | None = None
         self._budget: int | None = None
+        #: What operations take is added to it, in steps whose first session this is; None: nowhere.
+        self.profile: Profile | None = None
 
     def step(self, tokens: Tokens, logits: str = "last") -> np.ndarray | None:
         """Appends tokens. logits: "last" float32 [1, vocab], "all" [count, vocab], "none" None.

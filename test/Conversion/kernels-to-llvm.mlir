@@ -5,6 +5,7 @@
 
 // CHECK-DAG: llvm.func @qtale_rt_next_chunk(!llvm.ptr) -> i64
 // CHECK-DAG: llvm.func @qtale_rt_barrier(!llvm.ptr)
+// CHECK-DAG: llvm.func @qtale_rt_mark(!llvm.ptr, i64, i64)
 
 // CHECK-LABEL: llvm.func @weight_address
 // CHECK-SAME:    (%[[CONTEXT:.*]]: !llvm.ptr)
@@ -53,6 +54,15 @@ func.func @kv_block(%context: !qtale.context, %cache: index, %sequence: index, %
 func.func @arena(%context: !qtale.context, %offset: index, %n: index, %m: index) -> memref<?x3x?xf32> {
   %b = qtale.arena %context, %offset[%n, %m] : memref<?x3x?xf32>
   return %b : memref<?x3x?xf32>
+}
+
+// CHECK-LABEL: llvm.func @mark
+// CHECK-SAME:    (%[[CONTEXT:.*]]: !llvm.ptr, %[[ROWS:.*]]: i64)
+// CHECK:       %[[NUMBER:.*]] = llvm.mlir.constant(12 : i64) : i64
+// CHECK:       llvm.call @qtale_rt_mark(%[[CONTEXT]], %[[NUMBER]], %[[ROWS]]) : (!llvm.ptr, i64, i64) -> ()
+func.func @mark(%context: !qtale.context, %rows: index) {
+  qtale.mark %context, 12, %rows
+  return
 }
 
 // CHECK-LABEL: llvm.func @numbers

@@ -19,7 +19,7 @@ COMPILE = (
 )
 RUN = (
     "--prompt --ids --input --output-dir --steps --stop --temperature --top-k --top-p --seed"
-    " --threads --threshold --ratio --budget --output --info --json --verify --bench --stats"
+    " --threads --threshold --ratio --budget --output --info --json --verify --bench --stats --profile"
     " --weights text ids"
 )
 COMMANDS = {

@@ -44,6 +44,8 @@ def test_layout_is_the_header(build: Callable[..., Path], tmp_path: Path):
         "qtale_session_options": capi.SessionOptions,
         "qtale_model_options": capi.ModelOptions,
         "qtale_routing": capi.Routing,
+        "qtale_operation": capi.Operation,
+        "qtale_event": capi.Event,
         "qtale_api": capi.Api,
     }
     lines, expected = [], {}

@@ -22,6 +22,7 @@ static int32_t step(qtale_context *context, void *const *args) {
   if (context->arena_bytes < uint64_t(logitRows) * fake::vocab * sizeof(float))
     return QTALE_LIMIT;
 
+  qtale_rt_mark(context, 0, rows);
   for (int64_t row; (row = qtale_rt_next_chunk(context)) < rows;) {
     int64_t block = positions[row] / 16, slot = positions[row] % 16;
     void *const *const *caches[] = {context->kv[0], context->kv[1]};
@@ -35,6 +36,7 @@ static int32_t step(qtale_context *context, void *const *args) {
     if (tokens[row] == fake::poison)
       return QTALE_UNSUPPORTED;
 
+  qtale_rt_mark(context, 1, logitRows);
   float *logits = reinterpret_cast<float *>(context->arena);
   for (int64_t i; (i = qtale_rt_next_chunk(context)) < logitRows;) {
     int64_t row = wanted[i], sum = 0;
@@ -49,6 +51,7 @@ static int32_t step(qtale_context *context, void *const *args) {
       logits[i * fake::vocab + v] = multiplier(context) * (v + 1) * sum;
   }
   qtale_rt_barrier(context);
+  qtale_rt_mark(context, -1, 0);
   if (context->thread == 0)
     *memrefs[4] = {logits, logits, 0, {logitRows, fake::vocab, fake::vocab, 1}};
   return QTALE_OK;
@@ -68,12 +71,14 @@ static int32_t run(qtale_context *context, void *const *args) {
   if (mode == fake::TooMuchScratch)
     return QTALE_LIMIT;
 
+  qtale_rt_mark(context, 2, rows);
   float *sum = reinterpret_cast<float *>(context->arena);
   for (int64_t row; (row = qtale_rt_next_chunk(context)) < rows;)
     for (int64_t i = row * 3; i < row * 3 + 3; ++i)
       sum[i] = static_cast<float *>(x.aligned)[i] +
                static_cast<float *>(y.aligned)[i];
   qtale_rt_barrier(context);
+  qtale_rt_mark(context, -1, 0);
   if (context->thread)
     return QTALE_OK;
   *memrefs[3] = {sum, sum, 0, {rows, 3, 3, 1}};
@@ -101,7 +106,13 @@ static const uint8_t headerHash[] = {
     0xf5, 0x9f, 0x86, 0xc6, 0x19, 0xab, 0x21, 0x2d, 0xad, 0xe6};
 static const int64_t eos[] = {2, 30};
 
-const qtale_level fake::level = {"generic", "", run, step, stepScratch};
+/// What its marks count: an operation of each kind.
+static const char names[] = "append\0/layers.1/kv\0head\0add";
+static const qtale_marked marked[] = {
+    {0, 7, 1, 0, 4, 0}, {20, 24, -1, 128, 0, 32}, {25, 24, -1, 0, 0, 0}};
+
+const qtale_level fake::level = {"generic",   "", run,    step,
+                                 stepScratch, 3,  marked, names};
 
 #define FAKE_MODULE                                                            \
   {1,                                                                          \

@@ -115,6 +115,27 @@ def OutlineLoops : Pass<"qtale-outline-loops", "::mlir::ModuleOp"> {
                     Statistic<"numFunctions", "num-functions", "Functions they share">];
 }
 
+def MarkOperations : Pass<"qtale-mark-operations", "::mlir::ModuleOp"> {
+  let summary = "Mark where the operations of an entry begin, and describe them";
+  let description = [{
+    Before: call @matmul_3(%context, %x, %w, %y) loc("/layers.2/q_proj/MatMul")
+    After:  qtale.mark %context, 17, %rows
+            call @matmul_3(%context, %x, %w, %y)
+
+    A profile's clock runs from mark to mark; the entry's end has one, too. The
+    module's attribute `qtale.operations` has for each number
+
+        {operation = "matmul", node = "/layers.2/q_proj/MatMul", layer = 2,
+         bytes = 2304, macs = 4096}
+
+    bytes: of the weights that it reads whole; row_bytes: for each row, where
+    it looks rows up; macs: multiplications and additions for each row.
+    Neighbouring loops of one node share a mark.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"numMarks", "num-marks", "Operations marked">];
+}
+
 def LowerParallel : Pass<"qtale-lower-parallel", "::mlir::func::FuncOp"> {
   let summary = "Divide parallel loops among the team";
   let description = [{

@@ -3,7 +3,7 @@
 //   compiled code  --- qtale_module_descriptor --->  runtime
 //        ^                                              |
 //        |<--- entry(context of this thread, args) -----|      every thread of
-//        |---- next_chunk / barrier / kv_reserve ------->|     the team enters
+//        |---- next_chunk, barrier, kv_reserve, mark -->|      the team enters
 //
 // Both sides lie in one artifact and are linked together, so this header is
 // internal and has no compatibility rules; the public interface is qtale.h.
@@ -28,7 +28,7 @@ extern "C" {
 #define QTALE_CALIBRATION_ENTRIES 16
 
 /// What a thread knows while it executes an entry. Each thread of the team has
-/// its own; all fields but `thread` are equal.
+/// its own; all fields but `thread` and `profile` are equal.
 typedef struct qtale_context {
   uint8_t *arena;         /* scratch of this call, 64-byte aligned */
   uint64_t arena_bytes;   /* an entry that needs more returns QTALE_LIMIT */
@@ -43,6 +43,7 @@ typedef struct qtale_context {
   uint8_t *kept; /* 0 or 1 */
   float *probability;
   int64_t rows;
+  void *profile; /* the runtime's own, on thread 0 of a call that is profiled */
 } qtale_context;
 
 /// A ranked memref as MLIR lays it out: `sizes` holds rank sizes, then rank
@@ -76,6 +77,17 @@ typedef int32_t (*qtale_entry)(qtale_context *context, void *const *args);
 /// Arena bytes that a step of so many rows needs.
 typedef uint64_t (*qtale_scratch)(int64_t rows, int64_t logit_rows);
 
+/// What a profile tells of an operation. Texts are offsets in the level's
+/// `names`, each with its NUL.
+typedef struct qtale_marked {
+  uint32_t operation; /* "matmul" */
+  uint32_t node;      /* the model's name for it; "": none */
+  int64_t layer;      /* -1: none */
+  uint64_t bytes;     /* of weights, read whole where there is a row */
+  uint64_t row_bytes; /* looked up for each row */
+  uint64_t macs;      /* multiplications and additions, for each row */
+} qtale_marked;
+
 /// The same code for one CPU level.
 typedef struct qtale_level {
   const char *name;     /* as in --cpu, "x86-64-v3" */
@@ -83,6 +95,9 @@ typedef struct qtale_level {
   qtale_entry main;
   qtale_entry step; /* null: the model has no session */
   qtale_scratch step_scratch;
+  uint64_t num_marked;
+  const qtale_marked *marked; /* what qtale_rt_mark counts */
+  const char *names;
 } qtale_level;
 
 /// An input or output of `main`.
@@ -153,6 +168,10 @@ int64_t qtale_rt_next_chunk(qtale_context *context);
 /// Waits for the whole team; the chunk counter starts at 0 again. What any
 /// thread wrote before is seen by all after.
 void qtale_rt_barrier(qtale_context *context);
+
+/// Operation `marked` of the level begins, with so many rows; -1: the last one
+/// has ended. Does nothing unless `context->profile` is set.
+void qtale_rt_mark(qtale_context *context, int64_t marked, int64_t rows);
 
 /// Makes places for the kept rows in a ragged cache. Called by one thread; the
 /// others wait at the barrier after it. For each row in order, slots[row] is the

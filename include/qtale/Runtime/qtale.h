@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /// Raised when the table below changes in a way that old callers notice.
-#define QTALE_API_VERSION 2
+#define QTALE_API_VERSION 3
 
 typedef enum qtale_code {
   QTALE_OK = 0,
@@ -75,6 +75,7 @@ typedef struct qtale_tensor {
 
 typedef struct qtale_model qtale_model;
 typedef struct qtale_session qtale_session;
+typedef struct qtale_profile qtale_profile;
 
 /// Threads that execute calls: the default pool, or the host's own.
 /// `run` executes task(argument, i) for i in 0 .. threads - 1, all at the same
@@ -125,6 +126,25 @@ typedef struct qtale_routing {
   float lowest_ratio;      /* session_set_ratio takes lowest to highest; */
   float highest_ratio;     /* both 0: the model is not calibrated */
 } qtale_routing;
+
+/// What an operation of a model took, over all calls that were profiled.
+typedef struct qtale_operation {
+  const char *operation; /* "matmul", "attention", …; "loop": elementwise */
+  const char *node;      /* the model's name for it; "": none */
+  int64_t layer;         /* by the node's name; -1: none */
+  int64_t calls;
+  uint64_t nanoseconds;
+  uint64_t
+      bytes;     /* of weights: whole matrices; rows, where they're looked up */
+  uint64_t macs; /* multiplications and additions of rows and weights */
+} qtale_operation;
+
+/// One call of an operation.
+typedef struct qtale_event {
+  int64_t operation; /* index among profile_operations */
+  uint64_t begin;    /* ns of CLOCK_MONOTONIC */
+  uint64_t nanoseconds, bytes, macs;
+} qtale_event;
 
 typedef struct qtale_api {
   uint32_t version;
@@ -228,6 +248,32 @@ typedef struct qtale_api {
   int32_t (*session_probability)(const qtale_session *, int64_t first,
                                  int64_t count, float *probability,
                                  qtale_error *);
+
+  /* Profiles: what each operation takes. It is measured on one thread, from the
+     beginning of an operation to that of the next, so that waiting for the
+     other threads is counted where it happens. */
+
+  /// For calls of this model, one at a time (QTALE_BUSY). `events`: how many
+  /// calls of operations are kept one by one, the last ones. The model must
+  /// outlive it.
+  int32_t (*profile_create)(const qtale_model *, int64_t events,
+                            qtale_profile **, qtale_error *);
+  void (*profile_destroy)(qtale_profile *);
+  /// `run` and `step`, which add what they take.
+  int32_t (*profile_run)(qtale_profile *, const qtale_pool *,
+                         const qtale_tensor *inputs, int64_t num_inputs,
+                         qtale_tensor *outputs, int64_t num_outputs,
+                         qtale_error *);
+  int32_t (*profile_step)(qtale_profile *, const qtale_step *, int64_t count,
+                          qtale_error *);
+  /// All operations of the model, also those without calls, in the order of the
+  /// code; at most `capacity` are written. Returns how many there are. Texts
+  /// live as long as the model. Not while a call adds to the profile.
+  int64_t (*profile_operations)(const qtale_profile *, qtale_operation *,
+                                int64_t capacity);
+  /// Likewise the events that were kept, in the order of time.
+  int64_t (*profile_events)(const qtale_profile *, qtale_event *,
+                            int64_t capacity);
 } qtale_api;
 
 /// Null where this artifact does not speak `version`.

@@ -9,6 +9,7 @@
 #include "Messages.h"
 #include "Npy.h"
 #include "OutputDir.h"
+#include "Profiler.h"
 #include <cmath>
 
 using namespace qtale::run;
@@ -124,6 +125,9 @@ int qtale::run::call(const Artifact &artifact, const Options &options) {
   if (!options.outputDir.empty())
     if (int code = folder.open(options.outputDir))
       return code;
+  Profiler profiler(artifact, options);
+  if (int code = profiler.open({"call"}))
+    return code;
 
   const qtale_api *api = artifact.api;
   Resources resources{api, nullptr, {}};
@@ -137,23 +141,36 @@ int qtale::run::call(const Artifact &artifact, const Options &options) {
       return error("%s", failure.message);
     resources.outputs.push_back(output);
   }
-  if (api->pool_create(options.threads, &resources.pool, &failure) !=
-          QTALE_OK ||
-      api->run(artifact.model, resources.pool, inputs.data(),
-               static_cast<int64_t>(inputs.size()), resources.outputs.data(),
-               static_cast<int64_t>(resources.outputs.size()),
-               &failure) != QTALE_OK)
+  if (api->pool_create(options.threads, &resources.pool, &failure) != QTALE_OK)
+    return error("%s", failure.message);
+  int64_t numInputs = inputs.size(), numOutputs = resources.outputs.size();
+  qtale_tensor *outputs = resources.outputs.data();
+  Section *section = profiler.section(0);
+  double begin = now();
+  int32_t code =
+      section
+          ? api->profile_run(section->profile, resources.pool, inputs.data(),
+                             numInputs, outputs, numOutputs, &failure)
+          : api->run(artifact.model, resources.pool, inputs.data(), numInputs,
+                     outputs, numOutputs, &failure);
+  if (code != QTALE_OK)
     return error("%s", failure.message);
   resources.filled = true;
+  if (section) {
+    section->seconds = now() - begin;
+    section->steps = 1;
+  }
 
   if (options.outputDir.empty()) {
     std::string lines;
     for (const qtale_tensor &output : resources.outputs)
       lines += summary(output);
-    return print(lines) ? kDone : kFailed;
+    return print(lines) ? profiler.report() : kFailed;
   }
   for (const qtale_tensor &output : resources.outputs)
     if (int code = folder.add(output))
       return code;
-  return folder.commit();
+  if (int failed = folder.commit())
+    return failed;
+  return profiler.report();
 }

@@ -11,6 +11,7 @@
 
 #include "Generate.h"
 #include "Messages.h"
+#include "Profiler.h"
 #include "Prompt.h"
 #include "Session.h"
 #include "Stats.h"
@@ -97,6 +98,7 @@ struct Generation {
   const Artifact &artifact;
   const Options &options;
   Session &session;
+  Profiler &profiler;
   TokenWriter writer;
   uint64_t seed;
   int64_t prompt = 0;  /// tokens
@@ -128,7 +130,8 @@ int Generation::write(std::vector<int32_t> tokens) {
       full = true;
       break;
     }
-    if (int code = session.step(tokens, &logits))
+    if (int code = session.step(tokens, &logits,
+                                profiler.section(position == 0 ? 0 : 1)))
       return code;
     read.insert(read.end(), tokens.begin(), tokens.end());
     if (position == 0)
@@ -192,7 +195,13 @@ int qtale::run::generate(const Artifact &artifact, const Options &options) {
   if (options.stats)
     if (int code = stats.open())
       return code;
-  Generation generation{artifact, options, session,
+  Profiler profiler(artifact, options);
+  if (int code = profiler.open({"prompt", "decode"}))
+    return code;
+  Generation generation{artifact,
+                        options,
+                        session,
+                        profiler,
                         TokenWriter(artifact, options.outputIds),
                         chooseSeed(options)};
   int code = generation.write(std::move(tokens));
@@ -205,7 +214,8 @@ int qtale::run::generate(const Artifact &artifact, const Options &options) {
     return code;
   generation.report();
   if (options.stats)
-    return stats.write(session.handle, generation.read,
-                       generation.msPerToken());
-  return kDone;
+    if (int failed = stats.write(session.handle, generation.read,
+                                 generation.msPerToken()))
+      return failed;
+  return profiler.report();
 }

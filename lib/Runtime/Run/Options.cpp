@@ -114,6 +114,12 @@ static const char *setStats(Options &options, const std::string &value) {
   return nullptr;
 }
 
+static const char *setProfile(Options &options, const std::string &value) {
+  options.profile = true;
+  options.profileFile = value;
+  return nullptr;
+}
+
 static const Option kOptions[] = {
     group("What to do (one of these; --verify goes with any)"),
     {"--prompt", "TEXT", "continue this text", Value::Required,
@@ -190,6 +196,9 @@ static const Option kOptions[] = {
        o.json = true;
        return nullptr;
      }},
+    {"--profile", "FILE.json",
+     "what each operation takes, on stderr; FILE: trace for Perfetto",
+     Value::Optional, setProfile},
     {"--threads", "N",
      "threads to use (the cores; one, if the model is very small)",
      Value::Required,
@@ -267,6 +276,8 @@ static int checkTogether(const Options &options, bool takesArtifact) {
     return misuse("--stats goes with --prompt or --ids");
   if (options.routing && !writes && !options.bench)
     return misuse("%s goes with --prompt, --ids or --bench", options.routing);
+  if (options.profile && !writes && options.inputs.empty())
+    return misuse("--profile goes with --prompt, --ids or --input");
   if (options.json && !options.info && !options.bench)
     return misuse("--json goes with --info or --bench");
   return kDone;

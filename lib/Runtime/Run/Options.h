@@ -34,6 +34,8 @@ struct Options {
   int64_t threads = 0; /// 0: the machine's cores
   bool outputIds = false;
   bool json = false;
+  bool profile = false;
+  std::string profileFile; /// empty: tables only
 
   // Of routed models.
   std::optional<double> threshold;

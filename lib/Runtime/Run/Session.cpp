@@ -42,7 +42,7 @@ int Session::create(const Options &given) {
 }
 
 int Session::step(const std::vector<int32_t> &tokens,
-                  std::vector<float> *logits) {
+                  std::vector<float> *logits, Section *section) {
   qtale_step step = {};
   step.session = handle;
   step.tokens = tokens.data();
@@ -53,7 +53,16 @@ int Session::step(const std::vector<int32_t> &tokens,
     step.logits = logits->data();
   }
   qtale_error failure;
-  if (artifact.api->step(&step, 1, &failure) != QTALE_OK)
+  double begin = now();
+  int32_t code =
+      section ? artifact.api->profile_step(section->profile, &step, 1, &failure)
+              : artifact.api->step(&step, 1, &failure);
+  if (code != QTALE_OK)
     return error("%s", failure.message);
+  if (section) {
+    section->seconds += now() - begin;
+    section->tokens += step.count;
+    ++section->steps;
+  }
   return kDone;
 }

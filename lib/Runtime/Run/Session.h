@@ -3,7 +3,7 @@
 #ifndef QTALE_LIB_RUNTIME_RUN_SESSION_H
 #define QTALE_LIB_RUNTIME_RUN_SESSION_H
 
-#include "Artifact.h"
+#include "Profiler.h"
 
 namespace qtale::run {
 
@@ -17,8 +17,10 @@ public:
   /// With the options' threads, and what they say about routing. Refuses models
   /// that have no sessions.
   int create(const Options &options);
-  /// A step; the last token's logits, where `logits` is not null.
-  int step(const std::vector<int32_t> &tokens, std::vector<float> *logits);
+  /// A step; the last token's logits, where `logits` is not null. Added to
+  /// `section`, where it is profiled.
+  int step(const std::vector<int32_t> &tokens, std::vector<float> *logits,
+           Section *section = nullptr);
 
   qtale_session *handle = nullptr;
 

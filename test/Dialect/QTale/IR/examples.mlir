@@ -99,7 +99,7 @@ func.func @reserve(%context: !qtale.context, %cache: index, %keep: memref<?xi1>,
 }
 
 // CHECK-LABEL: @entry
-func.func @entry(%context: !qtale.context, %arguments: !llvm.ptr) {
+func.func @entry(%context: !qtale.context, %arguments: !llvm.ptr, %rows: index) {
   // CHECK: %[[X:.*]] = qtale.load_argument %[[ARGUMENTS:.*]], 0 : !llvm.ptr, memref<?xf32>
   %x = qtale.load_argument %arguments, 0 : !llvm.ptr, memref<?xf32>
   // CHECK: qtale.store_result %[[ARGUMENTS]], 1, %[[X]] : !llvm.ptr, memref<?xf32>
@@ -110,6 +110,8 @@ func.func @entry(%context: !qtale.context, %arguments: !llvm.ptr) {
   %chunk = qtale.next_chunk %context
   // CHECK: qtale.barrier %{{.*}}
   qtale.barrier %context
+  // CHECK: qtale.mark %{{.*}}, 12, %{{.*}}
+  qtale.mark %context, 12, %rows
   return
 }
 

@@ -63,6 +63,10 @@ inline constexpr llvm::StringLiteral vocab = "qtale.vocab";
 /// routed (array<i8>, 1 for each of layers * units that has a router), router,
 /// policy (strings).
 inline constexpr llvm::StringLiteral routing = "qtale.routing";
+/// A level's module, from `kernels` on: what qtale.mark counts, an array of
+/// dictionaries of operation, node (strings), layer, bytes, row_bytes, macs
+/// (i64; what is absent is 0, the layer: none).
+inline constexpr llvm::StringLiteral operations = "qtale.operations";
 /// cf.assert: the qtale_code that the entry returns (i32).
 inline constexpr llvm::StringLiteral code = "qtale.code";
 /// Argument and result of an entry: the model's name for it, and its dtype as

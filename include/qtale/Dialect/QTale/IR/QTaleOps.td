@@ -402,6 +402,20 @@ def QTale_BarrierOp : QTale_Op<"barrier"> {
   let assemblyFormat = "$context attr-dict";
 }
 
+def QTale_MarkOp : QTale_Op<"mark"> {
+  let summary = "where an entry begins its next operation, for whoever profiles it";
+  let description = [{
+    `number` counts the level's attribute `qtale.operations`; -1 ends the last
+    operation. `rows` is how many rows the operation's weights are applied to.
+
+    ```mlir
+    qtale.mark %context, 12, %rows
+    ```
+  }];
+  let arguments = (ins QTale_ContextType:$context, I64Attr:$number, Index:$rows);
+  let assemblyFormat = "$context `,` $number `,` $rows attr-dict";
+}
+
 def QTale_DotOp : QTale_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let summary = "acc[i] + sum over j < 4 of w[4 i + j] * x[j], w unsigned, x signed";
   let description = [{
