@@ -19,8 +19,8 @@ COMPILE = (
 )
 RUN = (
     "--prompt --ids --input --output-dir --steps --stop --temperature --top-k --top-p --seed"
-    " --threads --threshold --ratio --budget --output --info --json --verify --bench --stats --profile"
-    " --weights text ids"
+    " --threads --threshold --ratio --budget --output --info --json --verify --bench --stats"
+    " --profile --weights text ids"
 )
 COMMANDS = {
     "qtale-compile": ([QTALE_COMPILE], COMPILE),
