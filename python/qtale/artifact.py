@@ -255,6 +255,12 @@ class Artifact:
 
         events: how many calls of operations it keeps one by one, the last ones.
         """
+        if self.api.version < capi.API_VERSION:
+            raise Error(
+                "UNSUPPORTED",
+                f"{self.path}: was compiled by a version of qtale without profiles; compile it "
+                "again",
+            )
         pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
         with self.handle.use() as model:
             capi.check(self.api.profile_create(model, events, pointer, error), error)

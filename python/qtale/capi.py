@@ -35,6 +35,8 @@ import numpy as np
 from qtale.errors import Error
 
 API_VERSION = 3
+#: Artifacts of this version lack the end of the table, which is about profiles.
+OLDEST_VERSION = 2
 MAX_RANK = 8
 
 OK = 0
@@ -305,7 +307,7 @@ class Library:
             raise Error("CORRUPT", f"{path}: a shared library, but no qtale artifact") from error
         get_api.restype = POINTER(Api)
         get_api.argtypes = [c_uint32]
-        table = get_api(API_VERSION)
+        table = get_api(API_VERSION) or get_api(OLDEST_VERSION)
         if not table:
             raise Error(
                 "UNSUPPORTED",

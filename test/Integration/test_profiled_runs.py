@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import QTALE_RUN, TELL, execute, refuses
+from programs import QTALE_RUN, ROOT, TELL, execute, refuses, succeeds
 
 import qtale
 
@@ -105,6 +105,15 @@ def test_refused_before_the_model_works(artifact: Path, tmp_path: Path):
 def test_wrong_company(artifact: Path, tmp_path: Path, words: tuple[str, ...]):
     said = refuses(QTALE_RUN, artifact, *words, "--profile", folder=tmp_path, code=2)
     assert "--profile goes with --prompt, --ids or --input" in said
+
+
+def test_earlier_artifacts(build: Callable[..., Path], tmp_path: Path):
+    source = ROOT / "test/Python/fake_model.c"
+    old = build(source, tmp_path / "old.so", "-DVERSION=2", "-shared", "-fPIC")
+    assert succeeds(QTALE_RUN, old, "--info")
+    np.save(tmp_path / "x.npy", np.zeros((1, 4), np.float32))
+    words = (QTALE_RUN, old, "--input", f"x={tmp_path / 'x.npy'}", "--profile")
+    assert "without profiles; compile it again" in refuses(*words, folder=tmp_path)
 
 
 def test_an_empty_name(artifact: Path, tmp_path: Path):

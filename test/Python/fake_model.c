@@ -367,8 +367,12 @@ static int32_t pool_create(int64_t threads, qtale_pool **pool,
 }
 static void pool_destroy(qtale_pool *pool) {}
 
+#ifndef VERSION // of an artifact that was compiled earlier
+#define VERSION QTALE_API_VERSION
+#endif
+
 static const qtale_api api = {
-    QTALE_API_VERSION,
+    VERSION,
     model_open,
     model_close,
     model_info,
@@ -407,5 +411,5 @@ static const qtale_api api = {
 };
 
 const qtale_api *qtale_get_api(uint32_t version) {
-  return version == QTALE_API_VERSION ? &api : NULL;
+  return version == VERSION ? &api : NULL;
 }

@@ -176,6 +176,18 @@ def test_refusals(a: qtale.Artifact, path: Path):
         s.step([1])
 
 
+def test_earlier_artifacts(build: Callable[..., Path], tmp_path: Path):
+    """They run, and say why there is no profile; of version 1 none is taken."""
+    source = Path(__file__).parent / "fake_model.c"
+    flags = ("-shared", "-fPIC")
+    with qtale.load(build(source, tmp_path / "2.so", "-DVERSION=2", *flags)) as a:
+        assert a.session().step([3]).argmax() == 4
+        with pytest.raises(qtale.Error, match="without profiles; compile it again"):
+            a.profile()
+    with pytest.raises(qtale.Error, match="another version of qtale"):
+        qtale.load(build(source, tmp_path / "1.so", "-DVERSION=1", *flags))
+
+
 def test_skipped_layers_are_not_called(tmp_path: Path):
     require_compiler()
     model = export(checkpoint("tiny"), tmp_path / "model.onnx")

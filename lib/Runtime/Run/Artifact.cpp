@@ -20,6 +20,9 @@
 
 using namespace qtale::run;
 
+/// The version whose table ends before the calls about profiles.
+static constexpr uint32_t kWithoutProfiles = 2;
+
 double qtale::run::now() {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -78,7 +81,9 @@ int Artifact::load(const std::string &path) {
     return error("'%s' is a library, but no artifact of qtale-compile",
                  path.c_str());
   api = getApi(QTALE_API_VERSION);
-  if (!api || api->version != QTALE_API_VERSION)
+  if (!api)
+    api = getApi(kWithoutProfiles);
+  if (!api || api->version > QTALE_API_VERSION)
     return error("'%s' was compiled by another version of qtale (this %s "
                  "speaks version %d of the interface); compile the model again",
                  path.c_str(), programName(), QTALE_API_VERSION);

@@ -18,6 +18,10 @@ Profiler::~Profiler() {
 int Profiler::open(std::initializer_list<const char *> titles) {
   if (!options.profile)
     return kDone;
+  if (artifact.api->version < QTALE_API_VERSION)
+    return error("'%s' was compiled by a version of qtale without profiles; "
+                 "compile it again",
+                 options.artifact.c_str());
   if (!options.profileFile.empty())
     if (int code = file.open(options.profileFile))
       return code;
