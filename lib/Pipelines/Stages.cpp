@@ -64,6 +64,12 @@ static void buildPacked(OpPassManager &pm, const CompileOptions &) {
   pm.addNestedPass<func::FuncOp>(createLinalgGeneralizeNamedOpsPass());
   pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
   cleanUp(pm);
+  // Whole now, the loops of activations move into the matmuls that they read.
+  pm.addNestedPass<func::FuncOp>(createFuseActivations());
+  // Gates are taken by now: what still shares an input is a q, k and v.
+  pm.addNestedPass<func::FuncOp>(createJoinMatmuls());
+  pm.addNestedPass<func::FuncOp>(createFuseQuantization());
+  cleanUp(pm);
   // Packing permutes final integers, so it follows quantization; after the
   // clean-up, weights that nothing reads any more are gone.
   pm.addPass(createPackWeights());

@@ -69,7 +69,7 @@ std::pair<Value, Value> splitNibbles(KernelBuilder &b, Value bytes) {
 //===----------------------------------------------------------------------===//
 
 /// Activations of one row and block.
-struct Activations {
+struct BlockInput {
   KernelBuilder &b;
   Value input, row, block;
   int64_t paddedK;
@@ -92,7 +92,7 @@ struct Activations {
 
 /// sum over the block of q * x, a lane for each output, in two chains.
 Value dotBlock(KernelBuilder &b, ArrayRef<Value> vectors, bool nibbles,
-               Activations x) {
+               BlockInput x) {
   Value sums[2] = {b.zeros(b.i32x()), b.zeros(b.i32x())};
   for (auto [j, vector] : llvm::enumerate(vectors)) {
     auto step = [&](int chain, Value weights, int64_t offset, int64_t bits) {
@@ -110,41 +110,34 @@ Value dotBlock(KernelBuilder &b, ArrayRef<Value> vectors, bool nibbles,
   return arith::AddIOp::create(b, sums[0], sums[1]);
 }
 
-void buildIntInt(KernelBuilder &b, const Level &level, Value input,
-                 IntRowsAttr format, Reader reader, Epilogue epilogue) {
+SmallVector<Value> sumIntInt(KernelBuilder &b, Value input, IntRowsAttr format,
+                             Reader reader, OutputBlock at) {
   Matrix matrix = reader.matrix;
   int64_t paddedK = format.getPaddedK(matrix.k);
   int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
-  forBlocks(b, b.dim(input, 0), matrix.n, level.intBlock,
-            [&](Value row, int64_t rows, Value tile, int64_t tiles) {
-              Value base = b.mul(tile, tileBytes);
-              SmallVector<Value> sums(rows * tiles, b.zeros(b.f32x()));
-              sums = b.loop(
-                  b.index(0), b.index(paddedK / blockK), 1, sums,
-                  [&](Value block, ValueRange carried) {
-                    SmallVector<Value> next(carried);
-                    for (int64_t t = 0; t < tiles; ++t) {
-                      Value at = b.add(base, t * tileBytes);
-                      SmallVector<Value> vectors = reader.raw(at, block);
-                      Value scales = reader.scales(at, block);
-                      Value zeros = reader.zeros(at, block);
-                      for (int64_t m = 0; m < rows; ++m) {
-                        Activations x{b, input, b.add(row, m), block, paddedK};
-                        Value dot = dotBlock(b, vectors, reader.nibbles(), x);
-                        Value shift =
-                            arith::MulIOp::create(b, zeros, b.splat(x.sum()));
-                        dot = arith::SubIOp::create(b, dot, shift);
-                        Value scale = arith::MulFOp::create(b, scales,
-                                                            b.splat(x.scale()));
-                        Value &sum = next[m * tiles + t];
-                        sum = b.fma(arith::SIToFPOp::create(b, b.f32x(), dot),
-                                    scale, sum);
-                      }
-                    }
-                    return next;
-                  });
-              storeBlock(b, sums, row, rows, tile, tiles, matrix.n, epilogue);
-            });
+  Value base = b.mul(at.tile, tileBytes);
+  SmallVector<Value> sums(at.rows * at.tiles, b.zeros(b.f32x()));
+  return b.loop(
+      b.index(0), b.index(paddedK / blockK), 1, sums,
+      [&](Value block, ValueRange carried) {
+        SmallVector<Value> next(carried);
+        for (int64_t t = 0; t < at.tiles; ++t) {
+          Value tile = b.add(base, t * tileBytes);
+          SmallVector<Value> vectors = reader.raw(tile, block);
+          Value scales = reader.scales(tile, block);
+          Value zeros = reader.zeros(tile, block);
+          for (int64_t m = 0; m < at.rows; ++m) {
+            BlockInput x{b, input, b.add(at.row, m), block, paddedK};
+            Value dot = dotBlock(b, vectors, reader.nibbles(), x);
+            Value shift = arith::MulIOp::create(b, zeros, b.splat(x.sum()));
+            dot = arith::SubIOp::create(b, dot, shift);
+            Value scale = arith::MulFOp::create(b, scales, b.splat(x.scale()));
+            Value &sum = next[m * at.tiles + t];
+            sum = b.fma(arith::SIToFPOp::create(b, b.f32x(), dot), scale, sum);
+          }
+        }
+        return next;
+      });
 }
 
 //===----------------------------------------------------------------------===//
@@ -175,42 +168,39 @@ void addFloatBlock(KernelBuilder &b, Reader &reader, Value input, Value row,
   }
 }
 
-void buildIntFloat(KernelBuilder &b, const Level &level, Value input,
-                   Reader reader, Epilogue epilogue) {
+SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
+                               OutputBlock at) {
   Matrix matrix = reader.matrix;
   int64_t whole = matrix.k / blockK, rest = matrix.k % blockK;
   int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
-  RegisterBlock shape = {level.intBlock.rows, 1};
-  forBlocks(b, b.dim(input, 0), matrix.n, shape,
-            [&](Value row, int64_t rows, Value firstTile, int64_t tiles) {
-              // One tile after the other: a block of one keeps the code small.
-              for (int64_t t = 0; t < tiles; ++t) {
-                Value tile = b.add(firstTile, t), base = b.mul(tile, tileBytes);
-                SmallVector<Value> sums(rows, b.zeros(b.f32x()));
-                if (whole)
-                  sums = b.loop(b.index(0), b.index(whole), 1, sums,
-                                [&](Value block, ValueRange carried) {
-                                  SmallVector<Value> next(carried);
-                                  addFloatBlock(b, reader, input, row, rows,
-                                                base, block, blockK, next);
-                                  return next;
-                                });
-                if (rest)
-                  addFloatBlock(b, reader, input, row, rows, base,
-                                b.index(whole), rest, sums);
-                storeBlock(b, sums, row, rows, tile, 1, matrix.n, epilogue);
-              }
-            });
+  SmallVector<Value> all(at.rows * at.tiles);
+  // One tile after the other: a loop of one keeps the code small.
+  for (int64_t t = 0; t < at.tiles; ++t) {
+    Value base = b.mul(b.add(at.tile, t), tileBytes);
+    SmallVector<Value> sums(at.rows, b.zeros(b.f32x()));
+    if (whole)
+      sums = b.loop(b.index(0), b.index(whole), 1, sums,
+                    [&](Value block, ValueRange carried) {
+                      SmallVector<Value> next(carried);
+                      addFloatBlock(b, reader, input, at.row, at.rows, base,
+                                    block, blockK, next);
+                      return next;
+                    });
+    if (rest)
+      addFloatBlock(b, reader, input, at.row, at.rows, base, b.index(whole),
+                    rest, sums);
+    for (int64_t m = 0; m < at.rows; ++m)
+      all[m * at.tiles + t] = sums[m];
+  }
+  return all;
 }
 
 } // namespace
 
-void qtale::buildIntMatmul(KernelBuilder &b, const Level &level, Value input,
-                           IntRowsAttr format, Value weight, Matrix matrix,
-                           Epilogue epilogue) {
+SmallVector<Value> qtale::sumInt(KernelBuilder &b, const Level &, Activations x,
+                                 Value weight, Matrix matrix, OutputBlock at) {
   Reader reader{b, weight, matrix};
-  if (format)
-    buildIntInt(b, level, input, format, reader, epilogue);
-  else
-    buildIntFloat(b, level, input, reader, epilogue);
+  if (x.format)
+    return sumIntInt(b, x.buffer, x.format, reader, at);
+  return sumIntFloat(b, x.buffer, reader, at);
 }

@@ -216,6 +216,13 @@ Value KernelBuilder::widen(Value vector, int64_t size) {
       *this, vector, wide, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
 }
 
+Value KernelBuilder::concat(Value low, Value high) {
+  int64_t size = cast<VectorType>(low.getType()).getNumElements() +
+                 cast<VectorType>(high.getType()).getNumElements();
+  return vector::ShuffleOp::create(
+      *this, low, high, llvm::to_vector(llvm::seq<int64_t>(0, size)));
+}
+
 void KernelBuilder::columns(int64_t columns,
                             function_ref<void(Value, int64_t)> body) {
   int64_t whole = columns / lanes * lanes;

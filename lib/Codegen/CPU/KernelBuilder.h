@@ -86,6 +86,8 @@ public:
   mlir::Value sum(mlir::Value vector);
   /// The vector, with zeros behind, as long as `size`.
   mlir::Value widen(mlir::Value vector, int64_t size);
+  /// Both, one behind the other.
+  mlir::Value concat(mlir::Value low, mlir::Value high);
 
   /// body(column, size) for columns 0, 16, 32 … of `columns`; the last piece
   /// may be shorter.

@@ -23,11 +23,6 @@ struct Matrix {
   int64_t n, k;
 };
 
-/// Where a matmul's sums go: out = sums + bias + residual; both may be null.
-struct Epilogue {
-  mlir::Value bias, residual, out;
-};
-
 // Rows.cpp
 void buildEmbedding(KernelBuilder &b, mlir::Value ids, mlir::Value table,
                     Matrix matrix, mlir::Value out);
@@ -38,14 +33,26 @@ void buildScatterRows(KernelBuilder &b, mlir::Value values, mlir::Value rows,
 void buildQuantizeRows(KernelBuilder &b, mlir::Value input, IntRowsAttr format,
                        mlir::Value out);
 
+/// Rows that a kernel reads or writes: int8 where `format` is given, else float.
+struct Activations {
+  mlir::Value buffer;
+  IntRowsAttr format;
+};
+/// Writes 32 values, a vector, as block `block` of a row of k int8 activations.
+void storeQuantized(KernelBuilder &b, mlir::Value values, mlir::Value row,
+                    mlir::Value block, int64_t k, Activations out);
+/// A row of k columns, from values(column, size): vectors of 16 or fewer.
+void storeRow(KernelBuilder &b, mlir::Value row, int64_t k, Activations out,
+              llvm::function_ref<mlir::Value(mlir::Value, int64_t)> values);
+
 // Norm.cpp
 /// 1 / sqrt(mean(x^2) + epsilon) of a row.
 mlir::Value inverseRMS(KernelBuilder &b, mlir::Value input, mlir::Value row,
                        mlir::FloatAttr epsilon);
 void buildRMSNorm(KernelBuilder &b, mlir::Value input, mlir::Value scale,
-                  mlir::FloatAttr epsilon, mlir::Value out);
+                  mlir::FloatAttr epsilon, Activations out);
 void buildLayerNorm(KernelBuilder &b, mlir::Value input, mlir::Value scale,
-                    mlir::Value bias, mlir::FloatAttr epsilon, mlir::Value out);
+                    mlir::Value bias, mlir::FloatAttr epsilon, Activations out);
 
 // Rope.cpp
 struct RopeShape {
@@ -56,29 +63,64 @@ void buildRope(KernelBuilder &b, mlir::Value input, mlir::Value cos,
                mlir::Value sin, mlir::Value positions, RopeShape shape,
                mlir::Value out);
 
-// FloatMatmul.cpp, IntMatmul.cpp
-void buildFloatMatmul(KernelBuilder &b, const Level &level, mlir::Value input,
-                      mlir::Value weight, Matrix matrix, Epilogue epilogue);
-/// Integer weights; int8 activations where `format` is given, else float.
-void buildIntMatmul(KernelBuilder &b, const Level &level, mlir::Value input,
-                    IntRowsAttr format, mlir::Value weight, Matrix matrix,
-                    Epilogue epilogue);
+// Matmul.cpp, FusedMatmul.cpp
+/// Where a matmul's sums go: out = sums + bias + residual; both may be null.
+struct Epilogue {
+  mlir::Value bias, residual, out;
+};
+/// A weight, and where its sums go.
+struct Product {
+  mlir::Value weight;
+  Matrix matrix;
+  Epilogue epilogue;
+};
+void buildMatmul(KernelBuilder &b, const Level &level, Activations x,
+                 const Product &product);
+/// All products of x in one parallel loop.
+void buildJointMatmul(KernelBuilder &b, const Level &level, Activations x,
+                      llvm::ArrayRef<Product> products);
+/// out = function(sums + bias of each weight); int8 where `format` is given.
+struct FusedProduct {
+  mlir::ValueRange weights, biases;
+  Matrix matrix; // of each weight
+  mlir::Region *function;
+};
+void buildFusedMatmul(KernelBuilder &b, const Level &level, Activations x,
+                      const FusedProduct &product, Activations out);
 
-/// Float or integer, as the matrix says.
-void buildMatmul(KernelBuilder &b, const Level &level, mlir::Value input,
-                 IntRowsAttr format, mlir::Value weight, Matrix matrix,
-                 Epilogue epilogue);
-
-/// block(row, rows, tile, tiles) for all rows and tiles of 16 outputs: groups
-/// of tiles in parallel; in each, blocks of the level's shape while there are
-/// rows, then single rows. What one output sums does not depend on the block.
-void forBlocks(
-    KernelBuilder &b, mlir::Value rows, int64_t n, RegisterBlock many,
-    llvm::function_ref<void(mlir::Value, int64_t, mlir::Value, int64_t)> block);
-/// Writes sums [row + m][tile + t] through the epilogue.
-void storeBlock(KernelBuilder &b, llvm::ArrayRef<mlir::Value> sums,
-                mlir::Value row, int64_t rows, mlir::Value tile, int64_t tiles,
-                int64_t n, Epilogue epilogue);
+/// What is summed up in registers: `rows` rows from `row` on by `tiles` tiles of
+/// 16 outputs from `tile` on.
+struct OutputBlock {
+  mlir::Value row;
+  int64_t rows;
+  mlir::Value tile;
+  int64_t tiles;
+};
+/// Sums of products, [row][tile]. What one output sums does not depend on the
+/// block. sumBlock chooses among the others.
+llvm::SmallVector<mlir::Value> sumBlock(KernelBuilder &b, const Level &level,
+                                        Activations x, mlir::Value weight,
+                                        Matrix matrix, OutputBlock at);
+llvm::SmallVector<mlir::Value> sumFloat(KernelBuilder &b, mlir::Value input,
+                                        mlir::Value weight, Matrix matrix,
+                                        OutputBlock at); // FloatMatmul.cpp
+llvm::SmallVector<mlir::Value> sumInt(KernelBuilder &b, const Level &level,
+                                      Activations x, mlir::Value weight,
+                                      Matrix matrix,
+                                      OutputBlock at); // IntMatmul.cpp
+/// The level's block for many rows.
+RegisterBlock blockShape(const Level &level, Activations x, Matrix matrix);
+/// block(…) for all rows and tiles of n outputs: groups of tiles in parallel; in
+/// each, blocks of the shape `many` while there are rows, then single rows.
+void forBlocks(KernelBuilder &b, mlir::Value rows, int64_t n,
+               RegisterBlock many, llvm::function_ref<void(OutputBlock)> block);
+/// Adds bias [n] or residual [row, n]; null adds nothing.
+void addBias(KernelBuilder &b, llvm::MutableArrayRef<mlir::Value> sums,
+             OutputBlock at, int64_t n, mlir::Value bias);
+void addResidual(KernelBuilder &b, llvm::MutableArrayRef<mlir::Value> sums,
+                 OutputBlock at, int64_t n, mlir::Value residual);
+void storeBlock(KernelBuilder &b, llvm::ArrayRef<mlir::Value> values,
+                OutputBlock at, int64_t n, mlir::Value out);
 
 // KVCache.cpp; `context`, `index`: the cache's handle
 struct CacheHandle {

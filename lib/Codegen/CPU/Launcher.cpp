@@ -43,10 +43,35 @@ static std::string spellAttributes(Operation *op) {
   return spell(attributes.getDictionary(op->getContext()));
 }
 
+/// The function of a fused matmul: its operations, with numbers for values.
+static std::string spellRegions(Operation *op) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  DenseMap<Value, unsigned> numbers;
+  for (Region &region : op->getRegions())
+    region.walk([&](Block *block) {
+      for (BlockArgument argument : block->getArguments())
+        numbers.try_emplace(argument, numbers.size());
+      for (Operation &inner : *block) {
+        os << inner.getName() << spellAttributes(&inner);
+        for (Value operand : inner.getOperands())
+          os << ' ' << numbers.lookup(operand);
+        for (Value result : inner.getResults()) {
+          numbers.try_emplace(result, numbers.size());
+          os << ' ' << result.getType();
+        }
+        os << ';';
+      }
+    });
+  return text;
+}
+
 func::FuncOp Launcher::getKernel(Operation *op, ArrayRef<Type> arguments,
                                  Build build) {
-  // What makes two kernels one: verb, attributes, storage formats, types.
-  std::string key = op->getName().getStringRef().str() + spellAttributes(op);
+  // What makes two kernels one: verb, attributes, function, storage formats,
+  // types.
+  std::string key = op->getName().getStringRef().str() + spellAttributes(op) +
+                    spellRegions(op);
   SmallVector<Attribute> types;
   for (Type type : op->getOperandTypes())
     types.push_back(TypeAttr::get(type));
@@ -151,7 +176,7 @@ Value Launcher::numberOf(OpBuilder &builder, Value cache, Location loc) {
 void Launcher::run(func::FuncOp entry) {
   SmallVector<Operation *> verbs;
   entry.walk([&](Operation *op) {
-    if (isa<QTaleDialect>(op->getDialect()) && !isa<LaunchOp>(op))
+    if (isa<QTaleDialect>(op->getDialect()) && !isa<LaunchOp, YieldOp>(op))
       verbs.push_back(op);
   });
   for (Operation *op : verbs) {

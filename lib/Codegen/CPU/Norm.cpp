@@ -43,20 +43,20 @@ Value qtale::inverseRMS(KernelBuilder &b, Value input, Value row,
 }
 
 void qtale::buildRMSNorm(KernelBuilder &b, Value input, Value scale,
-                         FloatAttr epsilon, Value out) {
+                         FloatAttr epsilon, Activations out) {
   b.parallel(b.dim(input, 0), [&](Value row) {
     Value factor = inverseRMS(b, input, row, epsilon);
-    b.columns(columnsOf(input), [&](Value column, int64_t size) {
+    auto normed = [&](Value column, int64_t size) -> Value {
       Value x = b.load(input, {row, column}, size);
       x = arith::MulFOp::create(b, x, b.splat(factor, size));
-      x = arith::MulFOp::create(b, x, b.load(scale, column, size));
-      b.store(x, out, {row, column});
-    });
+      return arith::MulFOp::create(b, x, b.load(scale, column, size));
+    };
+    storeRow(b, row, columnsOf(input), out, normed);
   });
 }
 
 void qtale::buildLayerNorm(KernelBuilder &b, Value input, Value scale,
-                           Value bias, FloatAttr epsilon, Value out) {
+                           Value bias, FloatAttr epsilon, Activations out) {
   int64_t columns = columnsOf(input);
   b.parallel(b.dim(input, 0), [&](Value row) {
     Value center = mean(
@@ -71,13 +71,14 @@ void qtale::buildLayerNorm(KernelBuilder &b, Value input, Value scale,
           return arith::MulFOp::create(b, d, d);
         });
     Value factor = inverseRoot(b, mean(b, squares, columns), epsilon);
-    b.columns(columns, [&](Value column, int64_t size) {
+    auto normed = [&](Value column, int64_t size) -> Value {
       Value x = centered(b.load(input, {row, column}, size), size);
       x = arith::MulFOp::create(b, x, b.splat(factor, size));
       x = arith::MulFOp::create(b, x, b.load(scale, column, size));
       if (bias)
         x = arith::AddFOp::create(b, x, b.load(bias, column, size));
-      b.store(x, out, {row, column});
-    });
+      return x;
+    };
+    storeRow(b, row, columns, out, normed);
   });
 }

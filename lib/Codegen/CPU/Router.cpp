@@ -73,7 +73,7 @@ public:
     int64_t d = cast<MemRefType>(input.getType()).getDimSize(1);
     int64_t r = cast<MemRefType>(scratch.getType()).getDimSize(1) - d;
     Value normed = columnsOf(scratch, 0, d), hidden = columnsOf(scratch, d, r);
-    buildRMSNorm(b, input, weights[0], router.getEpsilonAttr(), normed);
+    buildRMSNorm(b, input, weights[0], router.getEpsilonAttr(), {normed, {}});
     matmul(normed, weights[1], {{}, {}, hidden});
     forRows([&](Value row) {
       return b.sumColumns(r, [&](Value k, int64_t size) -> Value {
@@ -108,7 +108,7 @@ private:
 
   void matmul(Value x, Value weight, Epilogue epilogue) {
     Matrix matrix(cast<RankedTensorType>(router.getMatrix()->get().getType()));
-    buildMatmul(b, level, x, {}, weight, matrix, epilogue);
+    buildMatmul(b, level, {x, {}}, {weight, matrix, epilogue});
   }
 
   Value columnsOf(Value buffer, int64_t first, int64_t count) {

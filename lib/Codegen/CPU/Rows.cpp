@@ -119,13 +119,16 @@ void qtale::buildScatterRows(KernelBuilder &b, Value values, Value rows,
 // Quantize: | Kp values | Kp/32 scales | Kp/32 sums |
 //===----------------------------------------------------------------------===//
 
-/// A block of 32 values that begins at column `block * 32`; `size` exist.
-static void quantizeBlock(KernelBuilder &b, Value input, Value row, Value block,
-                          int64_t size, int64_t paddedK, Value out) {
-  Value column = b.mul(block, 32);
-  Value x = b.widen(b.load(input, {row, column}, size), 32);
-  Value largest = vector::ReductionOp::create(
-      b, vector::CombiningKind::MAXIMUMF, math::AbsFOp::create(b, x));
+void qtale::storeQuantized(KernelBuilder &b, Value x, Value row, Value block,
+                           int64_t k, Activations out) {
+  int64_t paddedK = out.format.getPaddedK(k);
+  // As integers, absolute values are in the order of floats, and NaNs the
+  // largest: the maximum takes one instruction a step.
+  Value bits =
+      arith::BitcastOp::create(b, b.i32x(32), math::AbsFOp::create(b, x));
+  Value largest = arith::BitcastOp::create(
+      b, b.getF32Type(),
+      vector::ReductionOp::create(b, vector::CombiningKind::MAXUI, bits));
   Value scale = arith::DivFOp::create(b, largest, b.f32(127.0));
   // 0 / 0 where the block is all zeros: any divisor will do there.
   Value isZero =
@@ -134,39 +137,57 @@ static void quantizeBlock(KernelBuilder &b, Value input, Value row, Value block,
   Value q = arith::DivFOp::create(b, x, b.splat(divisor, 32));
   q = math::RoundEvenOp::create(b, q);
   // A subnormal scale can carry the quotient past 127.
-  q = arith::MaximumFOp::create(b, q, b.splat(b.f32(-127.0), 32));
-  q = arith::MinimumFOp::create(b, q, b.splat(b.f32(127.0), 32));
+  q = arith::MaxNumFOp::create(b, q, b.splat(b.f32(-127.0), 32));
+  q = arith::MinNumFOp::create(b, q, b.splat(b.f32(127.0), 32));
   Value wide = arith::FPToSIOp::create(b, b.i32x(32), q);
   Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, wide);
   b.store(
       arith::TruncIOp::create(b, VectorType::get({32}, b.getI8Type()), wide),
-      out, {row, column});
+      out.buffer, {row, b.mul(block, 32)});
   Value scaleAt = b.add(b.mul(block, 4), paddedK);
-  b.storeBytes(b.splat(scale, 1), out, {row, scaleAt});
-  b.storeBytes(b.splat(sum, 1), out, {row, b.add(scaleAt, paddedK / 8)});
+  b.storeBytes(b.splat(scale, 1), out.buffer, {row, scaleAt});
+  b.storeBytes(b.splat(sum, 1), out.buffer, {row, b.add(scaleAt, paddedK / 8)});
+}
+
+void qtale::storeRow(KernelBuilder &b, Value row, int64_t k, Activations out,
+                     function_ref<Value(Value, int64_t)> values) {
+  if (!out.format)
+    return b.columns(k, [&](Value column, int64_t size) {
+      b.store(values(column, size), out.buffer, {row, column});
+    });
+  auto quantize = [&](Value block, int64_t size) {
+    auto half = [&](int64_t from) -> Value {
+      int64_t count = std::clamp<int64_t>(size - from, 0, lanes);
+      if (!count)
+        return b.zeros(b.f32x());
+      Value column = b.add(b.mul(block, 32), from);
+      return b.widen(values(column, count), lanes);
+    };
+    storeQuantized(b, b.concat(half(0), half(lanes)), row, block, k, out);
+  };
+  if (int64_t whole = k / 32)
+    b.loop(0, whole, 1, [&](Value block) { quantize(block, 32); });
+  if (int64_t rest = k % 32)
+    quantize(b.index(k / 32), rest);
+  // Whole blocks of padding: all zero.
+  int64_t used = (k + 31) / 32, paddedK = out.format.getPaddedK(k);
+  if (used < paddedK / 32)
+    b.loop(used, paddedK / 32, 1, [&](Value block) {
+      Value zeros = b.zeros(VectorType::get({32}, b.getI8Type()));
+      b.store(zeros, out.buffer, {row, b.mul(block, 32)});
+      Value at = b.add(b.mul(block, 4), paddedK);
+      Value word = b.zeros(VectorType::get({4}, b.getI8Type()));
+      b.store(word, out.buffer, {row, at});
+      b.store(word, out.buffer, {row, b.add(at, paddedK / 8)});
+    });
 }
 
 void qtale::buildQuantizeRows(KernelBuilder &b, Value input, IntRowsAttr format,
                               Value out) {
   int64_t k = cast<MemRefType>(input.getType()).getDimSize(1);
-  int64_t paddedK = format.getPaddedK(k), whole = k / 32;
   b.parallel(b.dim(input, 0), [&](Value row) {
-    if (whole)
-      b.loop(0, whole, 1, [&](Value block) {
-        quantizeBlock(b, input, row, block, 32, paddedK, out);
-      });
-    if (int64_t rest = k % 32)
-      quantizeBlock(b, input, row, b.index(whole), rest, paddedK, out);
-    // Whole blocks of padding: all zero.
-    int64_t used = (k + 31) / 32;
-    if (used < paddedK / 32)
-      b.loop(used, paddedK / 32, 1, [&](Value block) {
-        Value zeros = b.zeros(VectorType::get({32}, b.getI8Type()));
-        b.store(zeros, out, {row, b.mul(block, 32)});
-        Value at = b.add(b.mul(block, 4), paddedK);
-        Value word = b.zeros(VectorType::get({4}, b.getI8Type()));
-        b.store(word, out, {row, at});
-        b.store(word, out, {row, b.add(at, paddedK / 8)});
-      });
+    storeRow(b, row, k, {out, format}, [&](Value column, int64_t size) {
+      return b.load(input, {row, column}, size);
+    });
   });
 }

@@ -23,6 +23,12 @@ namespace qtale {
 #include "qtale/Codegen/CPU/Passes.h.inc"
 } // namespace qtale
 
+/// The format of int8 activations; null where they are floats.
+static IntRowsAttr formatOf(Value rows) {
+  auto type = cast<RankedTensorType>(rows.getType());
+  return dyn_cast_or_null<IntRowsAttr>(type.getEncoding());
+}
+
 void Launcher::lower(Operation *op) {
   // Arguments after the context, in the order of the operands, then the
   // results.
@@ -53,14 +59,15 @@ void Launcher::lower(Operation *op) {
       })
       .Case([&](RMSNormOp norm) {
         launch(op, {}, [&](KernelBuilder &b, ValueRange args) {
-          buildRMSNorm(b, args[1], args[2], norm.getEpsilonAttr(), args[3]);
+          buildRMSNorm(b, args[1], args[2], norm.getEpsilonAttr(),
+                       {args[3], formatOf(norm.getResult())});
         });
       })
       .Case([&](LayerNormOp norm) {
         launch(op, {}, [&](KernelBuilder &b, ValueRange args) {
-          buildLayerNorm(b, args[1], args[2],
-                         norm.getBias() ? args[3] : Value(),
-                         norm.getEpsilonAttr(), args.back());
+          buildLayerNorm(
+              b, args[1], args[2], norm.getBias() ? args[3] : Value(),
+              norm.getEpsilonAttr(), {args.back(), formatOf(norm.getResult())});
         });
       })
       .Case([&](RopeOp rope) {
@@ -70,9 +77,6 @@ void Launcher::lower(Operation *op) {
         });
       })
       .Case([&](MatmulOp matmul) {
-        Matrix matrix(matmul.getWeight().getType());
-        auto format = dyn_cast_or_null<IntRowsAttr>(
-            matmul.getInput().getType().getEncoding());
         launch(op, {}, [&](KernelBuilder &b, ValueRange args) {
           unsigned next = 3;
           Epilogue epilogue;
@@ -81,7 +85,38 @@ void Launcher::lower(Operation *op) {
           if (matmul.getResidual())
             epilogue.residual = args[next++];
           epilogue.out = args[next];
-          buildMatmul(b, level, args[1], format, args[2], matrix, epilogue);
+          buildMatmul(
+              b, level, {args[1], formatOf(matmul.getInput())},
+              {args[2], Matrix(matmul.getWeight().getType()), epilogue});
+        });
+      })
+      .Case([&](FusedMatmulOp matmul) {
+        launch(op, {}, [&](KernelBuilder &b, ValueRange args) {
+          size_t count = matmul.getWeights().size();
+          FusedProduct product{
+              args.slice(2, count),
+              args.slice(2 + count, matmul.getBiases().size()),
+              Matrix(cast<RankedTensorType>(matmul.getWeights()[0].getType())),
+              &matmul.getFunction()};
+          buildFusedMatmul(b, level, {args[1], formatOf(matmul.getInput())},
+                           product,
+                           {args.back(), formatOf(matmul.getResult())});
+        });
+      })
+      .Case([&](JointMatmulOp matmul) {
+        launch(op, {}, [&](KernelBuilder &b, ValueRange args) {
+          size_t count = matmul.getWeights().size();
+          bool biased = !matmul.getBiases().empty();
+          ValueRange biases = args.slice(2 + count, biased ? count : 0);
+          SmallVector<Product> products;
+          for (size_t i = 0; i < count; ++i)
+            products.push_back(
+                {args[2 + i],
+                 Matrix(
+                     cast<RankedTensorType>(matmul.getWeights()[i].getType())),
+                 {biased ? biases[i] : Value(), {}, args.take_back(count)[i]}});
+          buildJointMatmul(b, level, {args[1], formatOf(matmul.getInput())},
+                           products);
         });
       })
       .Case([&](KVAppendOp append) {

@@ -9,12 +9,23 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
-#include "mlir/IR/Matchers.h"
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace qtale;
+
+/// `-> type`, where the result is not of the input's type.
+static ParseResult parseRowsAs(OpAsmParser &parser, Type input, Type &result) {
+  result = input;
+  return succeeded(parser.parseOptionalArrow()) ? parser.parseType(result)
+                                                : success();
+}
+static void printRowsAs(OpAsmPrinter &printer, Operation *, Type input,
+                        Type result) {
+  if (result != input)
+    printer << "-> " << result;
+}
 
 #include "qtale/Dialect/QTale/IR/QTaleEnums.cpp.inc"
 #define GET_OP_CLASSES
@@ -90,70 +101,26 @@ LogicalResult QuantizeRowsOp::verify() {
   return success();
 }
 
-void MatmulOp::build(OpBuilder &builder, OperationState &state, Value input,
-                     Value weight) {
-  auto type = RankedTensorType::get(
-      {typeOf(input).getDimSize(0), typeOf(weight).getDimSize(0)},
-      builder.getF32Type());
-  build(builder, state, type, input, weight, Value(), Value());
-}
-
-LogicalResult MatmulOp::canonicalize(MatmulOp op, PatternRewriter &rewriter) {
-  // x + 0 is x but for the sign of a zero.
-  for (MutableOperandRange addend :
-       {op.getBiasMutable(), op.getResidualMutable()}) {
-    OperandRange values(addend);
-    if (values.empty() || !matchPattern(values[0], m_AnyZeroFloat()))
-      continue;
-    rewriter.modifyOpInPlace(op, [&] { addend.clear(); });
-    return success();
-  }
-  return rewriter.notifyMatchFailure(op, "nothing adds zero");
-}
-
-LogicalResult MatmulOp::verify() {
-  RankedTensorType x = typeOf(getInput()), w = typeOf(getWeight()),
-                   y = getType();
-  if (x.getDimSize(1) != w.getDimSize(1) ||
-      w.getDimSize(0) != y.getDimSize(1) ||
-      !agree(x.getDimSize(0), y.getDimSize(0))) // C1
-    return emitOpError("result ")
-           << y << " does not fit input " << x << " and weight " << w;
-  if (getBias() && typeOf(getBias()).getDimSize(0) != w.getDimSize(0)) // C2
-    return emitOpError("bias must have ")
-           << w.getDimSize(0) << " values, but is " << getBias().getType();
-  if (getResidual() && getResidual().getType() != y) // C2
-    return emitOpError("residual must be ")
-           << y << ", but is " << getResidual().getType();
-  if (auto rows = dyn_cast_or_null<IntRowsAttr>(x.getEncoding())) { // C3
-    Attribute format = w.getEncoding();
-    if (auto packed = dyn_cast_or_null<PackedAttr>(format))
-      format = packed.getFormat();
-    auto scheme = dyn_cast_or_null<IntAttr>(format);
-    if (!scheme || scheme.getGroup() != rows.getPad())
-      return emitOpError("int8 activations padded to ")
-             << rows.getPad()
-             << " need an integer weight of that group, but have " << w;
-  }
-  return success();
-}
-
-/// C1 of the norms.
+/// C1 and C2 of the norms.
 static LogicalResult verifyNorm(Operation *op, Value input, Value scale,
-                                Value bias) {
+                                Value bias, RankedTensorType result) {
   int64_t columns = typeOf(input).getDimSize(1);
   for (Value vector : {scale, bias})
-    if (vector && typeOf(vector).getDimSize(0) != columns)
+    if (vector && typeOf(vector).getDimSize(0) != columns) // C1
       return op->emitOpError("scale and bias must have ")
              << columns << " values, but one is " << vector.getType();
+  if (result.getShape() != typeOf(input).getShape() ||
+      (result.getEncoding() && !isa<IntRowsAttr>(result.getEncoding()))) // C2
+    return op->emitOpError("result must be ")
+           << input.getType() << " or its #qtale.int_rows, but is " << result;
   return success();
 }
 
 LogicalResult RMSNormOp::verify() {
-  return verifyNorm(*this, getInput(), getScale(), Value());
+  return verifyNorm(*this, getInput(), getScale(), Value(), getType());
 }
 LogicalResult LayerNormOp::verify() {
-  return verifyNorm(*this, getInput(), getScale(), getBias());
+  return verifyNorm(*this, getInput(), getScale(), getBias(), getType());
 }
 
 LogicalResult RopeOp::verify() {

@@ -9,13 +9,7 @@ using namespace mlir;
 using namespace qtale;
 
 static bool isMatrixUse(OpOperand &use) {
-  if (auto matmul = dyn_cast<MatmulOp>(use.getOwner()))
-    return &use == &matmul.getWeightMutable();
-  if (auto embedding = dyn_cast<EmbeddingOp>(use.getOwner()))
-    return &use == &embedding.getTableMutable();
-  if (auto router = dyn_cast<RouterOp>(use.getOwner()))
-    return &use == router.getMatrix();
-  return false;
+  return llvm::is_contained(getMatrixOperands(use.getOwner()), &use);
 }
 
 using RouterUses = DenseMap<StringAttr, RouterUse>;

@@ -90,24 +90,27 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
   /// Activations of integer matmuls become int8, each matrix once.
   static void quantizeRows(func::FuncOp func) {
     DenseMap<std::pair<Value, int64_t>, Value> quantized;
-    func.walk([&](MatmulOp matmul) {
-      auto scheme =
-          dyn_cast_or_null<IntAttr>(matmul.getWeight().getType().getEncoding());
-      RankedTensorType type = matmul.getInput().getType();
+    func.walk([&](Operation *op) {
+      if (!isa<MatmulOp, FusedMatmulOp, JointMatmulOp>(op))
+        return;
+      OpOperand &input = op->getOpOperand(0);
+      auto type = cast<RankedTensorType>(input.get().getType());
+      auto weight = cast<RankedTensorType>(
+          getMatrixOperands(op).front()->get().getType());
+      auto scheme = dyn_cast_or_null<IntAttr>(weight.getEncoding());
       if (!scheme || type.getEncoding())
         return;
-      Value input = matmul.getInput();
-      Value &rows = quantized[{input, scheme.getGroup()}];
+      Value &rows = quantized[{input.get(), scheme.getGroup()}];
       if (!rows) {
-        OpBuilder builder(matmul.getContext());
-        builder.setInsertionPointAfterValue(input);
+        OpBuilder builder(op->getContext());
+        builder.setInsertionPointAfterValue(input.get());
         auto rowsType = RankedTensorType::get(
             type.getShape(), type.getElementType(),
-            IntRowsAttr::get(matmul.getContext(), scheme.getGroup()));
-        rows =
-            QuantizeRowsOp::create(builder, matmul.getLoc(), rowsType, input);
+            IntRowsAttr::get(op->getContext(), scheme.getGroup()));
+        rows = QuantizeRowsOp::create(builder, op->getLoc(), rowsType,
+                                      input.get());
       }
-      matmul.getInputMutable().assign(rows);
+      input.assign(rows);
     });
   }
 

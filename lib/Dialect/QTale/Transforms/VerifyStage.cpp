@@ -55,17 +55,12 @@ bool isPacked(Value value) {
 LogicalResult everyMatrixPacked(ModuleOp module) {
   bool ok = true;
   module.walk([&](Operation *op) {
-    Value matrix;
-    if (auto matmul = dyn_cast<MatmulOp>(op))
-      matrix = matmul.getWeight();
-    else if (auto embedding = dyn_cast<EmbeddingOp>(op))
-      matrix = embedding.getTable();
-    else if (auto router = dyn_cast<RouterOp>(op); router && router.getMatrix())
-      matrix = router.getMatrix()->get();
-    if (!matrix || isPacked(matrix))
-      return;
-    op->emitError("its weight is not packed: ") << matrix.getType();
-    ok = false;
+    for (OpOperand *matrix : getMatrixOperands(op)) {
+      if (isPacked(matrix->get()))
+        continue;
+      op->emitError("its weight is not packed: ") << matrix->get().getType();
+      ok = false;
+    }
   });
   return success(ok);
 }

@@ -1,5 +1,5 @@
 // RUN: qtale-opt %s --mlir-print-op-generic | qtale-opt | qtale-opt | FileCheck %s
-// RUN: %python %S/Inputs/described.py examples %source/include/qtale/Dialect/QTale/IR %s %S/examples-routing.mlir
+// RUN: %python %S/Inputs/described.py examples %source/include/qtale/Dialect/QTale/IR %s %S/examples-matmuls.mlir %S/examples-routing.mlir
 //
 // The example in each op's description parses, verifies and prints as it stands
 // there. The script finds an op without one here, and one that reads otherwise.
@@ -41,6 +41,8 @@ func.func @norms(%x: tensor<?x64xf32>, %g: tensor<64xf32>, %b: tensor<64xf32>) {
   %y = qtale.rms_norm %x, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
   // CHECK: qtale.layer_norm %[[Y]], %{{.*}} {epsilon = 9.99999974E-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
   %z = qtale.layer_norm %y, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  // CHECK: qtale.rms_norm %[[Y]], %{{.*}} {epsilon = 9.99999974E-6 : f32} : tensor<?x64xf32>, tensor<64xf32> -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
+  %q = qtale.rms_norm %y, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
   return
 }
 

@@ -139,6 +139,6 @@ func.func @route_c4(%x: tensor<2x64xf32>, %keep: tensor<3xi1>) {
 // -----
 
 func.func @yield_elsewhere() {
-  // expected-error@+1 {{expects parent op 'qtale.route'}}
+  // expected-error@+1 {{expects parent op to be one of 'qtale.route, qtale.fused_matmul'}}
   qtale.yield
 }

@@ -107,6 +107,22 @@ func.func @rms_norm_c1(%x: tensor<?x64xf32>, %g: tensor<63xf32>) {
 
 // -----
 
+func.func @rms_norm_c2(%x: tensor<?x64xf32>, %g: tensor<64xf32>) {
+  // expected-error@+1 {{result must be 'tensor<?x64xf32>' or its #qtale.int_rows, but is 'tensor<?x96xf32, #qtale.int_rows<pad = 32>>'}}
+  %y = qtale.rms_norm %x, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> -> tensor<?x96xf32, #qtale.int_rows<pad = 32>>
+  return
+}
+
+// -----
+
+func.func @layer_norm_c2(%x: tensor<?x64xf32>, %g: tensor<64xf32>) {
+  // expected-error@+1 {{result must be 'tensor<?x64xf32>' or its #qtale.int_rows, but is 'tensor<?x64xf32, #qtale.int<bits = 4, group = 32>>'}}
+  %y = qtale.layer_norm %x, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> -> tensor<?x64xf32, #qtale.int<bits = 4, group = 32>>
+  return
+}
+
+// -----
+
 func.func @layer_norm_c1(%x: tensor<?x64xf32>, %g: tensor<64xf32>, %b: tensor<1xf32>) {
   // expected-error@+1 {{scale and bias must have 64 values, but one is 'tensor<1xf32>'}}
   %y = qtale.layer_norm %x, %g, %b {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>, tensor<1xf32>

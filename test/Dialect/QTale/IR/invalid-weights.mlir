@@ -1,5 +1,5 @@
 // RUN: qtale-opt %s --split-input-file --verify-diagnostics
-// RUN: %python %S/Inputs/described.py constraints %source/include/qtale/Dialect/QTale/IR %S/invalid-attributes.mlir %S/invalid-recipes.mlir %s %S/invalid-verbs.mlir %S/invalid-attention.mlir %S/invalid-routing.mlir %S/invalid-routes.mlir %S/invalid-rows.mlir %S/invalid-kernels.mlir
+// RUN: %python %S/Inputs/described.py constraints %source/include/qtale/Dialect/QTale/IR %S/invalid-attributes.mlir %S/invalid-recipes.mlir %s %S/invalid-verbs.mlir %S/invalid-matmuls.mlir %S/invalid-attention.mlir %S/invalid-routing.mlir %S/invalid-routes.mlir %S/invalid-rows.mlir %S/invalid-kernels.mlir
 //
 // What weights and their uses refuse: a test for each numbered constraint. The
 // script finds a constraint, of any op or attribute, that no test names.

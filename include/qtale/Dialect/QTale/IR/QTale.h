@@ -80,6 +80,10 @@ inline int64_t roundUp(int64_t value, int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
+/// The operands that are matrices in an order of the kernel's choice: weights of
+/// products, tables of lookups, large matrices of routers.
+llvm::SmallVector<mlir::OpOperand *> getMatrixOperands(mlir::Operation *op);
+
 /// The recipe without detours: permutations and reshapes composed, slices of
 /// slices merged, what changes nothing dropped.
 RecipeAttrInterface simplifyRecipe(RecipeAttrInterface recipe);

@@ -78,7 +78,7 @@ def QTale_IntRowsAttr : QTale_Attr<"IntRows", "int_rows"> {
   let summary = "activations as int8 with a scale for each block of 32";
   let description = [{
     Encoding of `tensor<?xKxf32, #qtale.int_rows<pad = 64>>`, made by
-    `quantize_rows`. K is padded with zeros to Kp, a multiple of `pad` (the
+    `quantize_rows` and by verbs that write it themselves. K is padded with zeros to Kp, a multiple of `pad` (the
     group of the weights it meets). A row holds Kp int8 values, Kp/32 float32
     scales, Kp/32 int32 sums of values.
 

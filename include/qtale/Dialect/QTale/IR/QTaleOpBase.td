@@ -26,4 +26,12 @@ def QTale_RowFlags : 1DTensorOf<[I1]>;
 // Rows of anything.
 def QTale_Rows : RankedTensorOf<[AnyType], [HasAnyRankOfPred<[1, 2]>], "1D/2D tensor">;
 
+def QTale_YieldOp : QTale_Op<"yield", [
+    Pure, Terminator, ReturnLike, ParentOneOf<["RouteOp", "FusedMatmulOp"]>]> {
+  let summary = "what leaves a region: rows of a route, a number of a function";
+  let arguments = (ins Variadic<AnyTypeOf<[QTale_Rows, F32]>>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
+}
+
 #endif // QTALE_OPBASE_TD

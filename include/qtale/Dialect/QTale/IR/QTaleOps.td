@@ -1,8 +1,9 @@
 //===- QTaleOps.td - Operations of the qtale dialect ----------------------===//
 //
 //   weights     weight  param
-//   verbs       embedding  quantize_rows  matmul  rms_norm  layer_norm  rope
+//   verbs       embedding  quantize_rows  rms_norm  layer_norm  rope
 //               kv_append  attention                        (tensors of rows)
+//   products    QTaleMatmulOps.td
 //   routing     QTaleRoutingOps.td
 //   kernels     launch  weight_address  kv_block  reserve_slots  unit_record  dot
 //   entries     arena  arena_limit  load_argument  store_result
@@ -107,40 +108,14 @@ def QTale_QuantizeRowsOp : QTale_Op<"quantize_rows", [Pure]> {
   let hasVerifier = 1;
 }
 
-def QTale_MatmulOp : QTale_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
-  let summary = "y[m, n] = sum over k of x[m, k] w[n, k] + bias[n] + residual[m, n]";
-  let description = [{
-    A matrix product with a constant weight of any scheme. `bias` and `residual`
-    are optional and added in this order. Sums over k run in the order of k,
-    whatever the number of rows.
-
-    Constraints:
-    - (C1) x, weight and result agree in k and n; x and result in rows.
-    - (C2) bias has n values; residual has the result's type.
-    - (C3) int8 activations (`#qtale.int_rows`) meet weights in an integer
-      scheme, padded to that scheme's group.
-
-    ```mlir
-    %y = qtale.matmul %x, %w residual(%r : tensor<?x172xf32>) : tensor<?x64xf32>, tensor<172x64xf32> -> tensor<?x172xf32>
-    ```
-  }];
-  let arguments = (ins 2DTensorOf<[F32]>:$input, 2DTensorOf<[AnyFloat]>:$weight,
-                       Optional<1DTensorOf<[F32]>>:$bias, Optional<2DTensorOf<[F32]>>:$residual);
-  let results = (outs 2DTensorOf<[F32]>:$result);
-  let assemblyFormat = [{
-    $input `,` $weight (`bias` `(` $bias^ `:` type($bias) `)`)? (`residual` `(` $residual^ `:` type($residual) `)`)?
-    attr-dict `:` type($input) `,` type($weight) `->` type($result)
-  }];
-  let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$weight)>];
-  let hasVerifier = 1;
-  let hasCanonicalizeMethod = 1;
-}
-
-def QTale_RMSNormOp : QTale_Op<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
+def QTale_RMSNormOp : QTale_Op<"rms_norm", [Pure]> {
   let summary = "y = x / sqrt(mean(x^2) + epsilon) * scale, row by row";
   let description = [{
+    The result may be int8 activations: those of `quantize_rows`, bit for bit.
+
     Constraints:
     - (C1) scale has a value for each column.
+    - (C2) the result has the input's shape, as floats or as `#qtale.int_rows`.
 
     ```mlir
     %y = qtale.rms_norm %x, %g {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
@@ -148,15 +123,21 @@ def QTale_RMSNormOp : QTale_Op<"rms_norm", [Pure, AllTypesMatch<["input", "resul
   }];
   let arguments = (ins 2DTensorOf<[F32]>:$input, 1DTensorOf<[F32]>:$scale, F32Attr:$epsilon);
   let results = (outs 2DTensorOf<[F32]>:$result);
-  let assemblyFormat = "$input `,` $scale attr-dict `:` type($input) `,` type($scale)";
+  let assemblyFormat = [{
+    $input `,` $scale attr-dict `:` type($input) `,` type($scale)
+    custom<RowsAs>(ref(type($input)), type($result))
+  }];
   let hasVerifier = 1;
 }
 
-def QTale_LayerNormOp : QTale_Op<"layer_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
+def QTale_LayerNormOp : QTale_Op<"layer_norm", [Pure]> {
   let summary = "y = (x - mean(x)) / sqrt(var(x) + epsilon) * scale + bias, row by row";
   let description = [{
+    The result may be int8 activations: those of `quantize_rows`, bit for bit.
+
     Constraints:
     - (C1) scale and bias have a value for each column.
+    - (C2) the result has the input's shape, as floats or as `#qtale.int_rows`.
 
     ```mlir
     %y = qtale.layer_norm %x, %g, %b {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
@@ -165,7 +146,10 @@ def QTale_LayerNormOp : QTale_Op<"layer_norm", [Pure, AllTypesMatch<["input", "r
   let arguments = (ins 2DTensorOf<[F32]>:$input, 1DTensorOf<[F32]>:$scale,
                        Optional<1DTensorOf<[F32]>>:$bias, F32Attr:$epsilon);
   let results = (outs 2DTensorOf<[F32]>:$result);
-  let assemblyFormat = "$input `,` $scale (`,` $bias^)? attr-dict `:` type($input) `,` type($scale) (`,` type($bias)^)?";
+  let assemblyFormat = [{
+    $input `,` $scale (`,` $bias^)? attr-dict `:` type($input) `,` type($scale) (`,` type($bias)^)?
+    custom<RowsAs>(ref(type($input)), type($result))
+  }];
   let hasVerifier = 1;
 }
 
@@ -250,6 +234,7 @@ def QTale_AttentionOp : QTale_Op<"attention", [AllTypesMatch<["query", "result"]
   let hasVerifier = 1;
 }
 
+include "qtale/Dialect/QTale/IR/QTaleMatmulOps.td"
 include "qtale/Dialect/QTale/IR/QTaleRoutingOps.td"
 
 //===----------------------------------------------------------------------===//

@@ -120,13 +120,6 @@ def QTale_RouteOp : QTale_Op<"route", [RecursiveMemoryEffects]> {
   let hasCanonicalizer = 1;
 }
 
-def QTale_YieldOp : QTale_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"RouteOp">]> {
-  let summary = "rows that leave a region of a route";
-  let arguments = (ins Variadic<QTale_Rows>:$values);
-  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
-  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
-}
-
 def QTale_KVReserveOp : QTale_Op<"kv_reserve"> {
   let summary = "slots for the rows that a layer keeps";
   let description = [{

@@ -42,6 +42,42 @@ def FuseEpilogues : Pass<"qtale-fuse-epilogues", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def FuseActivations : Pass<"qtale-fuse-activations", "::mlir::func::FuncOp"> {
+  let summary = "Compute functions of matmuls where they sum up";
+  let description = [{
+    Before: %g = qtale.matmul %x, %wg; %u = qtale.matmul %x, %wu
+            %y = linalg.generic ins(%g, %u) { silu(g) * u }
+    After:  %y = qtale.fused_matmul %x, %wg, %wu { silu(g) * u }
+
+    An elementwise loop whose inputs are all matmuls of one input, with weights
+    of one type, and of no other use, takes them in.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def JoinMatmuls : Pass<"qtale-join-matmuls", "::mlir::func::FuncOp"> {
+  let summary = "Compute products of one input at once";
+  let description = [{
+    Before: %q = qtale.matmul %x, %wq; %k = qtale.matmul %x, %wk
+    After:  %q, %k = qtale.joint_matmul %x, %wq, %wk
+
+    Matmuls of one block and one input join where their weights have one format,
+    all or none have a bias, and none has a residual.
+  }];
+  let statistics = [Statistic<"numJoined", "num-joined", "Joint matmuls made">];
+}
+
+def FuseQuantization : Pass<"qtale-fuse-quantization", "::mlir::func::FuncOp"> {
+  let summary = "Make int8 activations where their floats are made";
+  let description = [{
+    Before: %n = qtale.rms_norm %x, %g; %q = qtale.quantize_rows %n
+    After:  %q = qtale.rms_norm %x, %g : … -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
+
+    For norms, and fused matmuls whose columns fill the padding, that nothing
+    else reads.
+  }];
+}
+
 def PackWeights : Pass<"qtale-pack-weights", "::mlir::ModuleOp"> {
   let summary = "Arrange weights in the order that kernels read";
   let description = [{
