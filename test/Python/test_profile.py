@@ -69,10 +69,10 @@ def products(model: Path) -> dict[int | None, int]:
 
 
 def by_layer(profile: Profile, value: Callable[[Operation], int]) -> dict[int | None, int]:
-    """Of matmuls."""
+    """Of matmuls, one or several in an operation."""
     sums: dict[int | None, int] = defaultdict(int)
     for operation in profile.operations:
-        if operation.operation == "matmul" and operation.calls:
+        if operation.operation.endswith("matmul") and operation.calls:
             sums[operation.layer] += value(operation)
     return sums
 
