@@ -6,8 +6,6 @@
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
-#include "llvm/TargetParser/Host.h"
-#include "llvm/TargetParser/Triple.h"
 
 using namespace llvm;
 using namespace qtale;
@@ -55,12 +53,16 @@ struct Options {
       cl::value_desc("f32|f16|int8"), cl::cat(category)};
   cl::list<std::string> cpu{
       "cpu", cl::CommaSeparated,
-      cl::desc("CPU levels to compile for, as x86-64-v3; the best that a "
-               "machine has is chosen there. native is this machine's; the "
-               "default are those that people have"),
+      cl::desc("CPU levels to compile for, as x86-64-v3 or "
+               "armv8.2-a+dotprod; the best that a machine has is chosen "
+               "there. native is this machine's; the default are those that "
+               "people have"),
       cl::value_desc("LEVEL[,LEVEL...]"), cl::cat(category)};
-  cl::opt<std::string> target{"target", cl::desc("Target triple"),
-                              cl::value_desc("TRIPLE"), cl::cat(category)};
+  cl::opt<std::string> target{
+      "target",
+      cl::desc("Machine to compile for: x86_64-linux-gnu or aarch64-linux-gnu "
+               "(default: this one's)"),
+      cl::value_desc("TRIPLE"), cl::cat(category)};
   cl::opt<std::string> emit{
       "emit", cl::init("lib"),
       cl::desc("lib (default), exe (a program), obj, or a stage to print: "
@@ -117,14 +119,13 @@ bool fill(Options &options, CommandLine &line) {
     return false;
   if (line.group && !is_contained({32, 64, 128}, *line.group))
     return usage("--group is 32, 64 or 128, not " + Twine(*line.group));
-  std::string host = sys::getDefaultTargetTriple();
-  Triple target(options.target.empty() ? host : options.target);
-  if (target.getArch() != Triple(host).getArch() ||
-      target.getOS() != Triple(host).getOS())
-    return usage("--target=" + options.target +
-                 ": only this machine's architecture and system can be "
-                 "compiled for (" +
-                 host + ")");
+  if (options.target.getNumOccurrences()) {
+    line.target = CompileOptions::parseTarget(options.target);
+    if (!line.target)
+      return usage("--target=" + options.target +
+                   ": no code is made for it; targets are x86_64-linux-gnu "
+                   "and aarch64-linux-gnu");
+  }
 
   line.printed = getStage(options.emit);
   if (!line.printed) {

@@ -20,7 +20,7 @@ struct CommandLine {
   ArtifactOptions::Kind kind = ArtifactOptions::Library;
 
   // Null where the user said nothing.
-  std::optional<std::string> weights, activations, kv;
+  std::optional<std::string> weights, activations, kv, target;
   std::optional<int64_t> group;
   std::optional<bool> asymmetric;
   std::optional<std::vector<std::string>> levels;

@@ -95,15 +95,18 @@ FailureOr<CompileOptions> chooseOptions(const CommandLine &line, Stage stage,
     }
     value = *given;
   };
-  // Another format brings its own defaults.
+  // Another format, or machine, brings its own defaults.
   if (line.weights && *line.weights != options.weights &&
       stage == Stage::Imported)
     options.activations = options.kv = "";
+  if (line.target && *line.target != options.target && stage == Stage::Imported)
+    options.levels.clear();
   wish(line.weights, options.weights, "weights");
   wish(line.group, options.group, "group");
   wish(line.asymmetric, options.asymmetric, "asymmetric");
   wish(line.activations, options.activations, "activations");
   wish(line.kv, options.kv, "kv");
+  wish(line.target, options.target, "target");
   wish(line.levels, options.levels, "cpu");
   if (!ok || failed(options.resolve(module, emitError)))
     return failure();

@@ -41,12 +41,35 @@ static const llvm::StringLiteral usualLevels[] = {
     "x86-64-v4+vnni", "x86-64-v3+avxvnni", "x86-64-v3",
     "armv8.6-a+i8mm", "armv8.2-a+dotprod", "armv8-a"};
 
-/// Names become levels of this machine's architecture, the best first.
-static LogicalResult resolveLevels(std::vector<std::string> &names,
+std::optional<std::string> CompileOptions::parseTarget(StringRef name) {
+  llvm::Triple host(llvm::sys::getDefaultTargetTriple());
+  llvm::Triple triple(llvm::Triple::normalize(name));
+  bool same = triple.getArch() == host.getArch() &&
+              triple.getOS() == host.getOS() &&
+              (triple.getEnvironment() == host.getEnvironment() ||
+               triple.getEnvironment() == llvm::Triple::UnknownEnvironment);
+  if (name.empty() || same)
+    return "";
+  bool gnu = triple.getEnvironment() == llvm::Triple::GNU ||
+             triple.getEnvironment() == llvm::Triple::UnknownEnvironment;
+  StringRef architecture = llvm::Triple::getArchTypeName(triple.getArch());
+  bool known = llvm::any_of(getLevels(), [&](const Level &level) {
+    return level.architecture == architecture;
+  });
+  if (!known || !triple.isOSLinux() || !gnu)
+    return std::nullopt;
+  return (architecture + "-linux-gnu").str();
+}
+
+/// Names become levels of the target's architecture, the best first.
+static LogicalResult resolveLevels(StringRef target,
+                                   std::vector<std::string> &names,
                                    CompileOptions::EmitError emitError) {
-  llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
+  llvm::Triple triple(target.empty() ? llvm::sys::getDefaultTargetTriple()
+                                     : target.str());
+  StringRef architecture = llvm::Triple::getArchTypeName(triple.getArch());
   auto isOurs = [&](const Level *level) {
-    return level && level->architecture == triple.getArchName();
+    return level && level->architecture == architecture;
   };
   if (names.empty())
     for (StringRef name : usualLevels)
@@ -54,6 +77,10 @@ static LogicalResult resolveLevels(std::vector<std::string> &names,
         names.push_back(name.str());
   llvm::SmallSetVector<const Level *, 4> levels;
   for (const std::string &name : names) {
+    if (name == "native" && !target.empty())
+      return emitError() << "CPU level 'native' is this machine's, but code is "
+                            "made for "
+                         << target << "; name one of its levels with --cpu";
     const Level *level = name == "native" ? getHostLevel() : getLevel(name);
     if (!level && name == "native")
       return emitError() << "this machine's CPU is below every level that "
@@ -65,7 +92,7 @@ static LogicalResult resolveLevels(std::vector<std::string> &names,
     auto diagnostic = emitError();
     if (level)
       diagnostic << "CPU level '" << name << "' is of " << level->architecture
-                 << ", but code is made for " << triple.getArchName();
+                 << ", but code is made for " << architecture;
     else
       diagnostic << "there is no CPU level '" << name << "'";
     diagnostic << "; levels are ";
@@ -92,7 +119,13 @@ LogicalResult CompileOptions::resolve(ModuleOp module, EmitError emitError) {
         weights == "f32" || (weights == "keep" && hasFloat32Matrix(module));
     kv = stayF32 ? "f32" : "f16";
   }
-  if (failed(resolveLevels(levels, emitError)))
+  std::optional<std::string> known = parseTarget(target);
+  if (!known)
+    return emitError() << "no code is made for '" << target
+                       << "'; targets are x86_64-linux-gnu and "
+                          "aarch64-linux-gnu";
+  target = *known;
+  if (failed(resolveLevels(target, levels, emitError)))
     return failure();
   if (failed(checkValue("weights", weights,
                         {"keep", "f32", "f16", "bf16", "int8", "int4"},
@@ -108,6 +141,10 @@ LogicalResult CompileOptions::resolve(ModuleOp module, EmitError emitError) {
 
 void CompileOptions::write(ModuleOp module) const {
   Builder b(module.getContext());
+  if (target.empty())
+    module->removeAttr(attr::target);
+  else
+    module->setAttr(attr::target, b.getStringAttr(target));
   SmallVector<Attribute> names;
   for (const std::string &level : levels)
     names.push_back(b.getStringAttr(level));
@@ -170,5 +207,7 @@ FailureOr<CompileOptions> CompileOptions::read(ModuleOp module,
   });
   if (!ok)
     return failure();
+  if (auto target = module->getAttrOfType<StringAttr>(attr::target))
+    options.target = target.str();
   return options;
 }

@@ -116,11 +116,18 @@ static std::string getLibraryTriple(const Triple &triple) {
       .str();
 }
 
+/// Debian's package of another architecture's library.
+static std::string getCrossPackage(StringRef library, const Triple &triple) {
+  return (library + (triple.isAArch64() ? "-arm64-cross" : "-amd64-cross"))
+      .str();
+}
+
 static Expected<std::string> findRuntime(StringRef name, const Triple &triple,
                                          StringRef toolPath) {
   std::string target = getLibraryTriple(triple);
   std::vector<std::string> folders;
-  if (auto given = sys::Process::GetEnv("QTALE_RUNTIME_DIR")) {
+  auto given = sys::Process::GetEnv("QTALE_RUNTIME_DIR");
+  if (given) {
     folders = {join(*given, target), *given};
   } else {
     SmallString<128> real;
@@ -131,11 +138,16 @@ static Expected<std::string> findRuntime(StringRef name, const Triple &triple,
   }
   if (auto path = findIn(folders, name))
     return *path;
+  std::string missing = "no '" + join(folders[0], name) + "'";
+  if (given || isNative(triple))
+    return createStringError("the runtime for " + target +
+                             " was not found: " + missing +
+                             "; install qtale whole, or give the runtime's "
+                             "folder in QTALE_RUNTIME_DIR");
   return createStringError(
-      "the runtime for " + target + " was not found: no '" +
-      join(folders[0], name) +
-      "'; build qtale for this target, or give its folder in "
-      "QTALE_RUNTIME_DIR");
+      "this qtale-compile was built without a runtime for " + target + " (" +
+      missing + "); install the target's C++ library (Debian: " +
+      getCrossPackage("libstdc++-12-dev", triple) + ") and build qtale again");
 }
 
 /// Folders of the target's C library, Debian's for other architectures
@@ -150,9 +162,8 @@ static std::vector<std::string> getLibraryFolders(const Triple &triple) {
 }
 
 static Error missingLibC(const Triple &triple, StringRef name) {
-  std::string package = "libc6-dev";
-  if (!isNative(triple))
-    package += triple.isAArch64() ? "-arm64-cross" : "-amd64-cross";
+  std::string package =
+      isNative(triple) ? "libc6-dev" : getCrossPackage("libc6-dev", triple);
   return createStringError(
       "'" + name + "' of the C library for " + getLibraryTriple(triple) +
       " was not found; install it (Debian: " + package + ")");

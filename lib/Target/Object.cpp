@@ -12,6 +12,8 @@
 
 #include "Object.h"
 
+#include "qtale/Dialect/QTale/IR/QTale.h"
+
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -36,7 +38,7 @@ using llvm::Expected;
 using llvm::StringRef;
 
 std::string qtale::getTargetTriple(ModuleOp module) {
-  if (auto triple = module->getAttrOfType<StringAttr>("llvm.target_triple"))
+  if (auto triple = module->getAttrOfType<StringAttr>(attr::target))
     return llvm::Triple::normalize(triple.getValue());
   return llvm::sys::getDefaultTargetTriple();
 }

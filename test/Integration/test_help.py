@@ -60,8 +60,9 @@ def test_unknown_options(command: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--target=x86_64-apple-darwin", "only this machine's architecture and system"),
-        ("--target=riscv64-linux-gnu", "only this machine's architecture and system"),
+        ("--target=x86_64-apple-darwin", "targets are x86_64-linux-gnu and aarch64-linux-gnu"),
+        ("--target=riscv64-linux-gnu", "targets are x86_64-linux-gnu and aarch64-linux-gnu"),
+        ("--target=aarch64-linux-musl", "targets are x86_64-linux-gnu and aarch64-linux-gnu"),
         ("--weights=int3", "int3"),
         ("--group=48", "48"),
         ("--group=many", "many"),

@@ -245,7 +245,7 @@ def test_other_target_names_its_runtime(folder: Folder):
     for _, features, _ in LEVELS:
         if features:
             folder.edit(f'qtale.features = "{features}"', 'qtale.features = ""')
-    text = folder.refuse()
+    text = folder.refuse(QTALE_RUNTIME_DIR=str(folder.path))
     assert f"the runtime for {other}-linux-gnu was not found" in text
 
 

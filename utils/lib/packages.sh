@@ -7,6 +7,12 @@ wanted_packages() {
     libstdc++-12-dev ninja-build protobuf-compiler
   # ld.lld links artifacts, llvm-objcopy prelinks the runtime.
   printf '%s\n' lld-22 llvm-22 clang-format-22
+  # --target=aarch64-linux-gnu: its C and C++ libraries, and what runs programs
+  # of that machine for the tests. An AArch64 machine has all this as its own.
+  if [[ $(uname -m) != aarch64 ]]; then
+    printf '%s\n' libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross \
+      qemu-user-static
+  fi
   if [[ $mlir == "$debian_mlir" ]]; then
     printf '%s\n' libmlir-22-dev llvm-22-dev llvm-22-tools mlir-22-tools
   fi

@@ -5,13 +5,14 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
+#include <optional>
 #include <string>
 
 namespace qtale {
 
 /// As on the command line (INTERFACES: qtale-compile). They travel as the
-/// module attribute `qtale.options`, so that a printed stage compiles on to the
-/// same bytes.
+/// module attributes `qtale.options` and `llvm.target_triple`, so that a printed
+/// stage compiles on to the same bytes.
 struct CompileOptions {
   using EmitError = llvm::function_ref<mlir::InFlightDiagnostic()>;
 
@@ -20,7 +21,13 @@ struct CompileOptions {
   bool asymmetric = false;
   std::string activations;         // int8 or float; empty: by the weights
   std::string kv;                  // f32, f16 or int8; empty: by the weights
-  std::vector<std::string> levels; // the best first; empty: this machine's
+  std::string target;              // aarch64-linux-gnu; empty: this machine
+  std::vector<std::string> levels; // the best first; empty: the usual ones
+
+  /// The name by which a target is known here, for any spelling of its triple:
+  /// "aarch64-linux-gnu", or nothing for this machine's. Null where no code is
+  /// made for it.
+  static std::optional<std::string> parseTarget(llvm::StringRef triple);
 
   /// Fills what is empty, looking at the model where it decides. Fails, with a
   /// diagnostic, on a value that does not exist.

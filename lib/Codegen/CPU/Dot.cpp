@@ -1,11 +1,18 @@
 //===- Dot.cpp - qtale.dot on each instruction set ------------------------===//
 //
-//   acc[i] + sum over j < 4 of w[4 i + j] * x[j]    w: u8, x: i8, 16 lanes
+//   acc[i] + sum over j < 4 of w[4 i + j] * x[j]    x: i8, 16 lanes
 //
-//   AVX-512 VNNI   vpdpbusd, once
-//   AVX-VNNI       vpdpbusd, two halves
-//   AVX2, 4 bits   vpmaddubsw (2 * 15 * 127 fits 16 bits), vpmaddwd by ones
-//   others         widened and added in 32 bits: saturating sums are wrong
+//   w:                  u8                         u4          i8
+//   AVX-512 VNNI        vpdpbusd, once             the same    -
+//   AVX-VNNI            vpdpbusd, two halves       the same    -
+//   AVX2                -                          vpmaddubsw  -
+//   NEON i8mm           usdot, four quarters       sdot        sdot
+//   NEON dotprod        -                          sdot        sdot
+//   NEON                -                          smull       smull
+//
+// vpmaddubsw's sums fit 16 bits with u4 (2 * 15 * 127), as do sums of two of
+// smull's products (2 * 128 * 127). -: widened and added in 32 bits, since
+// saturating sums are wrong. A u4 is also an i8.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,7 +32,15 @@ namespace qtale {
 
 namespace {
 
-enum class InstructionSet { AVX512VNNI, AVXVNNI, AVX2, Generic };
+enum class InstructionSet {
+  AVX512VNNI,
+  AVXVNNI,
+  AVX2,
+  I8MM,
+  DotProd,
+  NEON,
+  Generic
+};
 
 InstructionSet choose(const Level &level) {
   SmallVector<StringRef> features;
@@ -37,6 +52,12 @@ InstructionSet choose(const Level &level) {
     return InstructionSet::AVXVNNI;
   if (has("avx2"))
     return InstructionSet::AVX2;
+  if (has("i8mm"))
+    return InstructionSet::I8MM;
+  if (has("dotprod"))
+    return InstructionSet::DotProd;
+  if (has("neon"))
+    return InstructionSet::NEON;
   return InstructionSet::Generic;
 }
 
@@ -69,29 +90,63 @@ private:
         b, vector, ArrayRef<int64_t>{from}, ArrayRef<int64_t>{size},
         ArrayRef<int64_t>{1});
   }
-  /// Two halves of 8 lanes, joined.
-  static Value halves(KernelBuilder &b, DotOp op,
-                      function_ref<Value(Value w, Value x, Value acc)> half) {
-    Value x = bytes(b, op.getInput(), 32), result = op.getAcc();
-    for (int64_t i : {0, 1}) {
-      Value part = half(slice(b, op.getWeights(), 32 * i, 32), x,
-                        slice(b, op.getAcc(), 8 * i, 8));
+  /// Parts of `size` lanes, joined.
+  static Value parts(KernelBuilder &b, DotOp op, int64_t size,
+                     function_ref<Value(Value w, Value x, Value acc)> part) {
+    Value x = bytes(b, op.getInput(), 4 * size), result = op.getAcc();
+    for (int64_t i = 0; i < lanes; i += size) {
+      Value sums = part(slice(b, op.getWeights(), 4 * i, 4 * size), x,
+                        slice(b, op.getAcc(), i, size));
       result = vector::InsertStridedSliceOp::create(
-          b, part, result, ArrayRef<int64_t>{8 * i}, ArrayRef<int64_t>{1});
+          b, sums, result, ArrayRef<int64_t>{i}, ArrayRef<int64_t>{1});
     }
     return result;
   }
 
+  /// Four quarters by a NEON instruction that has the shape of qtale.dot.
+  static Value quarters(KernelBuilder &b, DotOp op, StringRef name) {
+    return parts(b, op, 4, [&](Value w, Value x, Value acc) {
+      return call(b, name, b.i32x(4), {acc, w, x});
+    });
+  }
+  /// Products in 16 bits, their sums by twos too; then by fours in 32.
+  static Value widened(KernelBuilder &b, DotOp op) {
+    auto i16 = [&](int64_t size) {
+      return VectorType::get({size}, b.getI16Type());
+    };
+    return parts(b, op, 4, [&](Value w, Value x, Value acc) -> Value {
+      Value products =
+          arith::MulIOp::create(b, arith::ExtSIOp::create(b, i16(16), w),
+                                arith::ExtSIOp::create(b, i16(16), x));
+      Value twos = call(b, "llvm.aarch64.neon.addp.v8i16", i16(8),
+                        {slice(b, products, 0, 8), slice(b, products, 8, 8)});
+      Value fours =
+          call(b, "llvm.aarch64.neon.saddlp.v4i32.v8i16", b.i32x(4), {twos});
+      return arith::AddIOp::create(b, acc, fours);
+    });
+  }
+
   Value lower(KernelBuilder &b, DotOp op) const {
+    bool isSigned = op.getSignedWeights();
+    if (isSigned || op.getBits() < 8) {
+      if (set == InstructionSet::NEON)
+        return widened(b, op);
+      if (set == InstructionSet::DotProd || set == InstructionSet::I8MM)
+        return quarters(b, op, "llvm.aarch64.neon.sdot.v4i32.v16i8");
+    }
+    if (isSigned)
+      return generic(b, op);
+    if (set == InstructionSet::I8MM)
+      return quarters(b, op, "llvm.aarch64.neon.usdot.v4i32.v16i8");
     if (set == InstructionSet::AVX512VNNI)
       return call(b, "llvm.x86.avx512.vpdpbusd.512", b.i32x(),
                   {op.getAcc(), op.getWeights(), bytes(b, op.getInput(), 64)});
     if (set == InstructionSet::AVXVNNI)
-      return halves(b, op, [&](Value w, Value x, Value acc) {
+      return parts(b, op, 8, [&](Value w, Value x, Value acc) {
         return call(b, "llvm.x86.avx512.vpdpbusd.256", b.i32x(8), {acc, w, x});
       });
     if (set == InstructionSet::AVX2 && op.getBits() <= 4)
-      return halves(b, op, [&](Value w, Value x, Value acc) -> Value {
+      return parts(b, op, 8, [&](Value w, Value x, Value acc) -> Value {
         auto i16 = VectorType::get({16}, b.getI16Type());
         Value pairs = call(b, "llvm.x86.avx2.pmadd.ub.sw", i16, {w, x});
         Value ones =
@@ -108,8 +163,11 @@ private:
     Value w = vector::BitCastOp::create(b, b.i32x(), op.getWeights());
     Value result = op.getAcc();
     for (int64_t j = 0; j < 4; ++j) {
-      Value byte = arith::ShRUIOp::create(b, w, b.splat(b.i32(8 * j)));
-      byte = arith::AndIOp::create(b, byte, b.splat(b.i32(255)));
+      Value byte = arith::ShLIOp::create(b, w, b.splat(b.i32(24 - 8 * j)));
+      Value down = b.splat(b.i32(24));
+      byte = op.getSignedWeights()
+                 ? arith::ShRSIOp::create(b, byte, down).getResult()
+                 : arith::ShRUIOp::create(b, byte, down).getResult();
       Value x = arith::ShLIOp::create(b, op.getInput(), b.i32(24 - 8 * j));
       x = arith::ShRSIOp::create(b, x, b.i32(24));
       result = arith::AddIOp::create(

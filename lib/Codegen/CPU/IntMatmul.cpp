@@ -4,7 +4,8 @@
 //                      sum += (dot - zero * sum(x)) * (scale_w * scale_x)
 //
 // The zero point leaves the inner product: sum(x) of each block comes with the
-// activations. With float activations weights become f32 in registers.
+// activations. With float activations weights become f32 in registers. Where
+// instructions multiply signed bytes only, q and zero are both 128 less.
 //
 //===----------------------------------------------------------------------===//
 
@@ -90,14 +91,26 @@ struct BlockInput {
   }
 };
 
+/// Takes 128 from bytes and their zero points: q - zero stays.
+void makeSigned(KernelBuilder &b, MutableArrayRef<Value> vectors,
+                Value &zeros) {
+  Value top = b.splat(arith::ConstantOp::create(b, b.getI8IntegerAttr(-128)),
+                      vectorBytes);
+  for (Value &vector : vectors)
+    vector = arith::XOrIOp::create(b, vector, top);
+  zeros = arith::SubIOp::create(b, zeros, b.splat(b.i32(128)));
+}
+
 /// sum over the block of q * x, a lane for each output, in two chains.
 Value dotBlock(KernelBuilder &b, ArrayRef<Value> vectors, bool nibbles,
-               BlockInput x) {
+               bool signedBytes, BlockInput x) {
+  UnitAttr isSigned = signedBytes ? b.getUnitAttr() : UnitAttr();
   Value sums[2] = {b.zeros(b.i32x()), b.zeros(b.i32x())};
   for (auto [j, vector] : llvm::enumerate(vectors)) {
     auto step = [&](int chain, Value weights, int64_t offset, int64_t bits) {
-      sums[chain] = DotOp::create(b, b.i32x(), weights, x.word(offset),
-                                  sums[chain], b.getI64IntegerAttr(bits));
+      sums[chain] =
+          DotOp::create(b, b.i32x(), weights, x.word(offset), sums[chain],
+                        b.getI64IntegerAttr(bits), isSigned);
     };
     if (nibbles) {
       auto [low, high] = splitNibbles(b, vector);
@@ -110,11 +123,13 @@ Value dotBlock(KernelBuilder &b, ArrayRef<Value> vectors, bool nibbles,
   return arith::AddIOp::create(b, sums[0], sums[1]);
 }
 
-SmallVector<Value> sumIntInt(KernelBuilder &b, Value input, IntRowsAttr format,
-                             Reader reader, OutputBlock at) {
+SmallVector<Value> sumIntInt(KernelBuilder &b, const Level &level, Value input,
+                             IntRowsAttr format, Reader reader,
+                             OutputBlock at) {
   Matrix matrix = reader.matrix;
   int64_t paddedK = format.getPaddedK(matrix.k);
   int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
+  bool signedBytes = level.signedBytes && !reader.nibbles();
   Value base = b.mul(at.tile, tileBytes);
   SmallVector<Value> sums(at.rows * at.tiles, b.zeros(b.f32x()));
   return b.loop(
@@ -126,9 +141,11 @@ SmallVector<Value> sumIntInt(KernelBuilder &b, Value input, IntRowsAttr format,
           SmallVector<Value> vectors = reader.raw(tile, block);
           Value scales = reader.scales(tile, block);
           Value zeros = reader.zeros(tile, block);
+          if (signedBytes)
+            makeSigned(b, vectors, zeros);
           for (int64_t m = 0; m < at.rows; ++m) {
             BlockInput x{b, input, b.add(at.row, m), block, paddedK};
-            Value dot = dotBlock(b, vectors, reader.nibbles(), x);
+            Value dot = dotBlock(b, vectors, reader.nibbles(), signedBytes, x);
             Value shift = arith::MulIOp::create(b, zeros, b.splat(x.sum()));
             dot = arith::SubIOp::create(b, dot, shift);
             Value scale = arith::MulFOp::create(b, scales, b.splat(x.scale()));
@@ -197,10 +214,11 @@ SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
 
 } // namespace
 
-SmallVector<Value> qtale::sumInt(KernelBuilder &b, const Level &, Activations x,
-                                 Value weight, Matrix matrix, OutputBlock at) {
+SmallVector<Value> qtale::sumInt(KernelBuilder &b, const Level &level,
+                                 Activations x, Value weight, Matrix matrix,
+                                 OutputBlock at) {
   Reader reader{b, weight, matrix};
   if (x.format)
-    return sumIntInt(b, x.buffer, x.format, reader, at);
+    return sumIntInt(b, level, x.buffer, x.format, reader, at);
   return sumIntFloat(b, x.buffer, reader, at);
 }

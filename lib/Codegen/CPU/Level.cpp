@@ -8,6 +8,9 @@
 
 using namespace qtale;
 
+// LLVM gets the features that the runtime checks, and no more: an architecture's
+// version ("+v8.6a") would let it use instructions that nobody asked for.
+//
 // A vector of 16 f32 is one register of AVX-512, two of AVX2, four of SSE and
 // NEON; with 32, 16, 16 and 32 registers, these blocks do not spill.
 static const Level levels[] = {
@@ -41,18 +44,19 @@ static const Level levels[] = {
      "avx512vnni",
      {4, 4},
      {4, 1}},
-    {"armv8-a", "aarch64", "generic", "", "neon", {4, 1}, {2, 1}},
+    {"armv8-a", "aarch64", "generic", "", "neon", {4, 1}, {2, 1}, true},
     {"armv8.2-a+dotprod",
      "aarch64",
      "generic",
-     "+v8.2a,+dotprod",
+     "+dotprod",
      "neon,dotprod",
      {4, 1},
-     {2, 1}},
+     {2, 1},
+     true},
     {"armv8.6-a+i8mm",
      "aarch64",
      "generic",
-     "+v8.6a,+dotprod,+i8mm",
+     "+dotprod,+i8mm",
      "neon,dotprod,i8mm",
      {4, 1},
      {2, 1}},

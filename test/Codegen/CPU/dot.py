@@ -14,11 +14,18 @@ from intrinsics import scalar
 
 random = np.random.default_rng(3)
 
+#: What weights may be: `bits`, and the bytes at both ends.
+KINDS = {
+    "four": ("bits = 4", 0, 15),
+    "eight": ("bits = 8", 0, 255),
+    "signed": ("bits = 8, signed_weights", -128, 127),
+}
+
 WRAPPER = """
-define void @run{bits}(ptr %w, i32 %x, ptr %acc) {{
+define void @run_{kind}(ptr %w, i32 %x, ptr %acc) {{
   %weights = load <64 x i8>, ptr %w, align 1
   %sums = load <16 x i32>, ptr %acc, align 1
-  %result = call <16 x i32> @dot{bits}(<64 x i8> %weights, i32 %x, <16 x i32> %sums)
+  %result = call <16 x i32> @dot_{kind}(<64 x i8> %weights, i32 %x, <16 x i32> %sums)
   store <16 x i32> %result, ptr %acc, align 1
   ret void
 }}
@@ -27,12 +34,12 @@ define void @run{bits}(ptr %w, i32 %x, ptr %acc) {{
 
 def module(level: str) -> str:
     functions = [
-        f"""func.func @dot{bits}(%w: vector<64xi8>, %x: i32, %acc: vector<16xi32>)
+        f"""func.func @dot_{kind}(%w: vector<64xi8>, %x: i32, %acc: vector<16xi32>)
             -> vector<16xi32> {{
-          %s = qtale.dot %w, %x, %acc {{bits = {bits}}} : vector<64xi8>, vector<16xi32>
+          %s = qtale.dot %w, %x, %acc {{{attributes}}} : vector<64xi8>, vector<16xi32>
           return %s : vector<16xi32>
         }}"""
-        for bits in (4, 8)
+        for kind, (attributes, _, _) in KINDS.items()
     ]
     return "\n".join([f'module @"{level}" {{', *functions, "}"])
 
@@ -41,7 +48,7 @@ def compile_dot(level: str) -> ctypes.CDLL:
     passes = ["--qtale-lower-dot", "--convert-vector-to-llvm", "--qtale-kernels-to-llvm"]
     lowered = tool("qtale-opt", *passes, "--reconcile-unrealized-casts", text=module(level))
     ir = tool("mlir-translate", "--mlir-to-llvmir", text=lowered)
-    ir = scalar(ir + "".join(WRAPPER.format(bits=bits) for bits in (4, 8)))
+    ir = scalar(ir + "".join(WRAPPER.format(kind=kind) for kind in KINDS))
     folder = Path(tempfile.mkdtemp(prefix="qtale-"))
     (folder / "dot.ll").write_text(ir)
     command = ["clang", "-O1", "-shared", "-fPIC", "-Wno-override-module"]
@@ -49,22 +56,23 @@ def compile_dot(level: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / "dot.so"))
 
 
-def check(library: ctypes.CDLL, bits: int, w: np.ndarray, x: np.ndarray, what: str) -> None:
+def check(library: ctypes.CDLL, kind: str, w: np.ndarray, x: np.ndarray, what: str) -> None:
     acc = random.integers(-(10**6), 10**6, 16).astype(np.int32)
     expected = acc + (w.reshape(16, 4).astype(np.int64) * x.astype(np.int64)).sum(1)
     word = ctypes.c_int32(int(x.view(np.int32)[0]))
-    library[f"run{bits}"](ctypes.c_void_p(w.ctypes.data), word, ctypes.c_void_p(acc.ctypes.data))
-    np.testing.assert_array_equal(acc, expected, err_msg=f"{what}, {bits} bits, {w}, {x}")
+    packed = w.astype(np.uint8)
+    pointers = (ctypes.c_void_p(packed.ctypes.data), word, ctypes.c_void_p(acc.ctypes.data))
+    library[f"run_{kind}"](*pointers)
+    np.testing.assert_array_equal(acc, expected, err_msg=f"{what}, {kind}, {w}, {x}")
 
 
 for level in LEVELS:
     library = compile_dot(level)
-    for bits in (4, 8):
-        top = (1 << bits) - 1
-        for value in (0, 1, top // 2 + 1, top):
+    for kind, (_, low, top) in KINDS.items():
+        for value in (low, 0, 1, top // 2 + 1, top):
             for signs in ([1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [-1, -1, 1, 1]):
                 x = (127 * np.array(signs)).astype(np.int8)
-                check(library, bits, np.full(64, value, np.uint8), x, level)
+                check(library, kind, np.full(64, value), x, level)
         for _ in range(200):
-            w = random.integers(0, top + 1, 64, np.uint8)
-            check(library, bits, w, random.integers(-127, 128, 4).astype(np.int8), level)
+            w = random.integers(low, top + 1, 64)
+            check(library, kind, w, random.integers(-127, 128, 4).astype(np.int8), level)

@@ -23,6 +23,9 @@ struct Level {
   llvm::StringLiteral required;     // what the runtime asks the machine for
   RegisterBlock floatBlock;         // float kernels, many rows
   RegisterBlock intBlock;           // integer kernels, many rows
+  /// 8-bit weights are made signed before their products: there is no
+  /// instruction for unsigned by signed bytes.
+  bool signedBytes = false;
 };
 
 /// Attributes on the module of a level.

@@ -14,7 +14,8 @@ import numpy as np
 from intrinsics import scalar
 
 HERE = Path(__file__).parent
-LEVELS = ["x86-64-v2", "x86-64-v3", "x86-64-v3+avxvnni", "x86-64-v4", "x86-64-v4+vnni", "armv8-a"]
+LEVELS = ["x86-64-v2", "x86-64-v3", "x86-64-v3+avxvnni", "x86-64-v4", "x86-64-v4+vnni"]
+LEVELS += ["armv8-a", "armv8.2-a+dotprod", "armv8.6-a+i8mm"]
 MAX_RANK = 8
 
 

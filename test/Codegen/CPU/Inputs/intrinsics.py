@@ -38,16 +38,14 @@ class Lanes:
         return "\n".join([*self.lines, f"  ret {self.result} {self.vector}", "}", ""])
 
 
-def vpdpbusd(bits: int) -> str:
-    """32-bit sums of four products, unsigned by signed; nothing saturates."""
-    lanes = bits // 32
-    f = Lanes(
-        f"llvm.x86.avx512.vpdpbusd.{bits}", lanes, 32, [(lanes, 32), (4 * lanes, 8), (4 * lanes, 8)]
-    )
+def fours(name: str, lanes: int, first: str) -> str:
+    """32-bit sums of four products of bytes, `first` (sext or zext) by signed; nothing
+    saturates: vpdpbusd, sdot, usdot."""
+    f = Lanes(name, lanes, 32, [(lanes, 32), (4 * lanes, 8), (4 * lanes, 8)])
     for lane in range(lanes):
         total = f.read(0, lane, "", 32)
         for k in range(4 * lane, 4 * lane + 4):
-            product = f.emit(f"mul i32 {f.read(1, k, 'zext', 32)}, {f.read(2, k, 'sext', 32)}")
+            product = f.emit(f"mul i32 {f.read(1, k, first, 32)}, {f.read(2, k, 'sext', 32)}")
             total = f.emit(f"add i32 {total}, {product}")
         f.write(lane, total, 32)
     return f.finish()
@@ -78,7 +76,35 @@ def pmaddwd() -> str:
     return f.finish()
 
 
-DEFINITIONS = [vpdpbusd(256), vpdpbusd(512), pmaddubsw(), pmaddwd()]
+def addp() -> str:
+    """16-bit sums of two neighbours, wrapping: of the first argument, then of the second."""
+    f = Lanes("llvm.aarch64.neon.addp.v8i16", 8, 16, [(8, 16), (8, 16)])
+    for lane in range(8):
+        first = 2 * lane % 8
+        pair = [f.read(lane // 4, k, "", 16) for k in (first, first + 1)]
+        f.write(lane, f.emit(f"add i16 {pair[0]}, {pair[1]}"), 16)
+    return f.finish()
+
+
+def saddlp() -> str:
+    """32-bit sums of two neighbours of 16 bits."""
+    f = Lanes("llvm.aarch64.neon.saddlp.v4i32.v8i16", 4, 32, [(8, 16)])
+    for lane in range(4):
+        pair = [f.read(0, k, "sext", 32) for k in (2 * lane, 2 * lane + 1)]
+        f.write(lane, f.emit(f"add i32 {pair[0]}, {pair[1]}"), 32)
+    return f.finish()
+
+
+DEFINITIONS = [
+    fours("llvm.x86.avx512.vpdpbusd.256", 8, "zext"),
+    fours("llvm.x86.avx512.vpdpbusd.512", 16, "zext"),
+    pmaddubsw(),
+    pmaddwd(),
+    fours("llvm.aarch64.neon.sdot.v4i32.v16i8", 4, "sext"),
+    fours("llvm.aarch64.neon.usdot.v4i32.v16i8", 4, "zext"),
+    addp(),
+    saddlp(),
+]
 
 
 def scalar(ir: str) -> str:

@@ -46,6 +46,8 @@ namespace attr {
 inline constexpr llvm::StringLiteral stage = "qtale.stage";
 /// Module: the options it is compiled with (a dictionary).
 inline constexpr llvm::StringLiteral options = "qtale.options";
+/// Module: the triple it is compiled for, where that is not this machine's.
+inline constexpr llvm::StringLiteral target = "llvm.target_triple";
 /// Module: positions below this (i64); beginning and end of sequence (i64,
 /// array); tokenizer.json, relative to the file (string).
 inline constexpr llvm::StringLiteral context = "qtale.context";

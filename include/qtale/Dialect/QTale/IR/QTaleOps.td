@@ -402,18 +402,21 @@ def QTale_MarkOp : QTale_Op<"mark"> {
 }
 
 def QTale_DotOp : QTale_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
-  let summary = "acc[i] + sum over j < 4 of w[4 i + j] * x[j], w unsigned, x signed";
+  let summary = "acc[i] + sum over j < 4 of w[4 i + j] * x[j], x signed";
   let description = [{
     One step of an integer kernel: 16 rows by 4 k. Weights are unsigned bytes of
-    at most `bits` bits; activations lie in ±127; the sum is exact. Each
-    instruction set has its own lowering (lib/Codegen/CPU).
+    at most `bits` bits, or signed bytes with `signed_weights`, for instruction
+    sets that have no product of unsigned and signed bytes; activations lie in
+    ±127; the sum is exact. Each instruction set has its own lowering
+    (lib/Codegen/CPU).
 
     ```mlir
     %s = qtale.dot %w, %x, %acc {bits = 4} : vector<64xi8>, vector<16xi32>
     ```
   }];
   let arguments = (ins VectorOfLengthAndType<[64], [I8]>:$weights, I32:$input,
-                       VectorOfLengthAndType<[16], [I32]>:$acc, I64Attr:$bits);
+                       VectorOfLengthAndType<[16], [I32]>:$acc, I64Attr:$bits,
+                       UnitAttr:$signed_weights);
   let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
   let assemblyFormat = "$weights `,` $input `,` $acc attr-dict `:` type($weights) `,` type($acc)";
 }
