@@ -147,7 +147,8 @@ static Expected<std::string> findRuntime(StringRef name, const Triple &triple,
   return createStringError(
       "this qtale-compile was built without a runtime for " + target + " (" +
       missing + "); install the target's C++ library (Debian: " +
-      getCrossPackage("libstdc++-12-dev", triple) + ") and build qtale again");
+      getCrossPackage("libstdc++-12-dev", triple) +
+      "), then configure and build qtale again");
 }
 
 /// Folders of the target's C library, Debian's for other architectures

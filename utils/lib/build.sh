@@ -18,8 +18,10 @@ ensure_build() {
   if [[ $cxx == *clang* ]]; then
     configure_arguments+=(-DCMAKE_LINKER_TYPE=LLD)
   fi
-  local key
-  key="$root $(.venv/bin/cmake --version | head -n 1) ${configure_arguments[*]}"
+  # CMake looks for the C++ library of other targets: by now it may be there.
+  local key cross
+  cross=$("$cxx" --target=aarch64-linux-gnu -print-file-name=libstdc++.a 2>&1 || true)
+  key="$root $(.venv/bin/cmake --version | head -n 1) ${configure_arguments[*]} $cross"
   if [[ ! -f build/build.ninja ]] || ! is_fresh build/qtale-configured "$key"; then
     step "Configuring" "MLIR_DIR must hold MLIRConfig.cmake of LLVM 22; it is $mlir" configure
     printf '%s\n' "$key" >build/qtale-configured

@@ -29,8 +29,8 @@ def LowerDot : Pass<"qtale-lower-dot", "::mlir::ModuleOp"> {
     Before: qtale.dot %w, %x, %acc {bits = 4}
     After:  llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(…)
 
-    The module's `qtale.features` decide: AVX-512 VNNI, AVX-VNNI, AVX2, or
-    plain vector arithmetic.
+    The level that the module is named after decides: AVX-512 VNNI, AVX-VNNI,
+    AVX2; NEON with i8mm, dotprod or neither; or plain vector arithmetic.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect"];
 }
