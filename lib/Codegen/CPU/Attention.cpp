@@ -42,7 +42,7 @@ public:
         dim(cache.type.getHeadDim()) {}
 
   void build(Value query, Value row, Value head, Value sequence, Value slot,
-             Value out) {
+             Activations out) {
     this->query = query, this->row = row, this->sequence = sequence;
     this->slot = slot;
     column = b.mul(head, dim);
@@ -60,11 +60,11 @@ public:
                  return span(first, last, carried[0], carried[1]);
                });
     Value inverse = arith::DivFOp::create(b, b.f32(1.0), state[1]);
-    b.columns(dim, [&](Value d, int64_t size) {
-      Value o = arith::MulFOp::create(b, b.load(result, d, size),
-                                      b.splat(inverse, size));
-      b.store(o, out, {row, b.add(column, d)});
-    });
+    auto scaled = [&](Value d, int64_t size) -> Value {
+      return arith::MulFOp::create(b, b.load(result, d, size),
+                                   b.splat(inverse, size));
+    };
+    storeColumns(b, row, column, dim, shape.heads * dim, out, scaled);
   }
 
 private:
@@ -166,7 +166,7 @@ private:
 
 void qtale::buildAttention(KernelBuilder &b, CacheHandle cache, Value query,
                            Value sequences, Value slots, AttentionShape shape,
-                           Value out) {
+                           Activations out) {
   auto scratch = [&](int64_t size) -> Value {
     return memref::AllocaOp::create(b, MemRefType::get({size}, b.getF32Type()),
                                     b.getI64IntegerAttr(64));

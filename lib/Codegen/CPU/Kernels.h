@@ -41,7 +41,12 @@ struct Activations {
 /// Writes 32 values, a vector, as block `block` of a row of k int8 activations.
 void storeQuantized(KernelBuilder &b, mlir::Value values, mlir::Value row,
                     mlir::Value block, int64_t k, Activations out);
-/// A row of k columns, from values(column, size): vectors of 16 or fewer.
+/// `count` columns of a row of k from `first` on, from values(column, size):
+/// columns counted from `first`, vectors of 16 or fewer. int8 takes whole blocks.
+void storeColumns(KernelBuilder &b, mlir::Value row, mlir::Value first,
+                  int64_t count, int64_t k, Activations out,
+                  llvm::function_ref<mlir::Value(mlir::Value, int64_t)> values);
+/// A whole row of k, with its padding.
 void storeRow(KernelBuilder &b, mlir::Value row, int64_t k, Activations out,
               llvm::function_ref<mlir::Value(mlir::Value, int64_t)> values);
 
@@ -149,7 +154,7 @@ struct AttentionShape {
 };
 void buildAttention(KernelBuilder &b, CacheHandle cache, mlir::Value query,
                     mlir::Value sequences, mlir::Value slots,
-                    AttentionShape shape, mlir::Value out);
+                    AttentionShape shape, Activations out);
 
 // Router.cpp; `scratch` has routerScratch(…) columns
 int64_t routerScratch(RouterOp router);

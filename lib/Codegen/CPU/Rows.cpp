@@ -149,26 +149,35 @@ void qtale::storeQuantized(KernelBuilder &b, Value x, Value row, Value block,
   b.storeBytes(b.splat(sum, 1), out.buffer, {row, b.add(scaleAt, paddedK / 8)});
 }
 
+void qtale::storeColumns(KernelBuilder &b, Value row, Value first,
+                         int64_t count, int64_t k, Activations out,
+                         function_ref<Value(Value, int64_t)> values) {
+  if (!out.format)
+    return b.columns(count, [&](Value column, int64_t size) {
+      b.store(values(column, size), out.buffer, {row, b.add(first, column)});
+    });
+  auto quantize = [&](Value column, int64_t size) {
+    auto half = [&](int64_t from) -> Value {
+      int64_t some = std::clamp<int64_t>(size - from, 0, lanes);
+      if (!some)
+        return b.zeros(b.f32x());
+      return b.widen(values(b.add(column, from), some), lanes);
+    };
+    storeQuantized(b, b.concat(half(0), half(lanes)), row,
+                   b.div(b.add(first, column), 32), k, out);
+  };
+  int64_t rest = count % 32, whole = count - rest;
+  if (whole)
+    b.loop(0, whole, 32, [&](Value column) { quantize(column, 32); });
+  if (rest)
+    quantize(b.index(whole), rest);
+}
+
 void qtale::storeRow(KernelBuilder &b, Value row, int64_t k, Activations out,
                      function_ref<Value(Value, int64_t)> values) {
+  storeColumns(b, row, b.index(0), k, k, out, values);
   if (!out.format)
-    return b.columns(k, [&](Value column, int64_t size) {
-      b.store(values(column, size), out.buffer, {row, column});
-    });
-  auto quantize = [&](Value block, int64_t size) {
-    auto half = [&](int64_t from) -> Value {
-      int64_t count = std::clamp<int64_t>(size - from, 0, lanes);
-      if (!count)
-        return b.zeros(b.f32x());
-      Value column = b.add(b.mul(block, 32), from);
-      return b.widen(values(column, count), lanes);
-    };
-    storeQuantized(b, b.concat(half(0), half(lanes)), row, block, k, out);
-  };
-  if (int64_t whole = k / 32)
-    b.loop(0, whole, 1, [&](Value block) { quantize(block, 32); });
-  if (int64_t rest = k % 32)
-    quantize(b.index(k / 32), rest);
+    return;
   // Whole blocks of padding: all zero.
   int64_t used = (k + 31) / 32, paddedK = out.format.getPaddedK(k);
   if (used < paddedK / 32)

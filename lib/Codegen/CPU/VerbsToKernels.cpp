@@ -135,7 +135,8 @@ void Launcher::lower(Operation *op) {
           AttentionShape shape{int64_t(attention.getHeads()),
                                attention.getScaleAttr(),
                                attention.getSoftcapAttr()};
-          buildAttention(b, cache, args[2], args[3], args[4], shape, args[5]);
+          buildAttention(b, cache, args[2], args[3], args[4], shape,
+                         {args[5], formatOf(attention.getResult())});
         });
       });
 }

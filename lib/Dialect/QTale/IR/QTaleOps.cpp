@@ -159,6 +159,17 @@ LogicalResult AttentionOp::verify() {
                                  << heads << " heads over " << cache;
   if (!sameRows({getQuery(), getSequences(), getSlots()})) // C2
     return emitOpError("rows, sequences and slots differ in number");
+  if (getType() == getQuery().getType())
+    return success();
+  auto rows = dyn_cast_or_null<IntRowsAttr>(getType().getEncoding());
+  int64_t columns = getType().getDimSize(1);
+  if (!rows || getType().getShape() != typeOf(getQuery()).getShape() ||
+      columns % rows.getPad() || cache.getHeadDim() % IntRowsAttr::block) // C3
+    return emitOpError("result must be ")
+           << getQuery().getType()
+           << " or, of heads in whole blocks and without padding, its "
+              "#qtale.int_rows, but is "
+           << getType();
   return success();
 }
 

@@ -28,8 +28,13 @@ namespace {
 bool canQuantize(Operation *producer, QuantizeRowsOp quantize) {
   RankedTensorType type = quantize.getType();
   int64_t pad = cast<IntRowsAttr>(type.getEncoding()).getPad();
+  bool needsNoPadding = type.getDimSize(1) % pad == 0;
   if (isa<FusedMatmulOp>(producer))
-    return type.getDimSize(1) % pad == 0;
+    return needsNoPadding;
+  if (auto attention = dyn_cast<AttentionOp>(producer))
+    return needsNoPadding &&
+           attention.getCache().getType().getHeadDim() % IntRowsAttr::block ==
+               0;
   return isa<RMSNormOp, LayerNormOp>(producer);
 }
 

@@ -86,3 +86,21 @@ func.func @attention_c2(%q: tensor<2x64xf32>, %cache: !qtale.kv_cache<4x8xf32>, 
     : tensor<2x64xf32>, !qtale.kv_cache<4x8xf32>, tensor<2xi32>, tensor<1xi32>
   return
 }
+
+// -----
+
+func.func @attention_c3(%q: tensor<?x64xf32>, %cache: !qtale.kv_cache<4x16xf32>, %seq: tensor<?xi32>) {
+  // expected-error@+1 {{result must be 'tensor<?x64xf32>' or, of heads in whole blocks and without padding, its #qtale.int_rows, but is 'tensor<?x64xf32, #qtale.int_rows<pad = 32>>'}}
+  %y = qtale.attention %q, %cache, %seq, %seq {heads = 4, scale = 1.0 : f32}
+    : tensor<?x64xf32>, !qtale.kv_cache<4x16xf32>, tensor<?xi32>, tensor<?xi32> -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
+  return
+}
+
+// -----
+
+func.func @attention_c3_padding(%q: tensor<?x64xf32>, %cache: !qtale.kv_cache<2x32xf32>, %seq: tensor<?xi32>) {
+  // expected-error@+1 {{result must be 'tensor<?x64xf32>' or, of heads in whole blocks and without padding}}
+  %y = qtale.attention %q, %cache, %seq, %seq {heads = 2, scale = 1.0 : f32}
+    : tensor<?x64xf32>, !qtale.kv_cache<2x32xf32>, tensor<?xi32>, tensor<?xi32> -> tensor<?x64xf32, #qtale.int_rows<pad = 128>>
+  return
+}

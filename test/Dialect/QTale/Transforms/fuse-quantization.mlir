@@ -44,6 +44,19 @@ func.func @padded_gate(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>) -> tensor<?x
   return %q : tensor<?x96xf32, #wide>
 }
 
+// CHECK-LABEL: @attention
+// CHECK: %[[A:.*]] = qtale.attention %arg0, %arg1, {{.*}} -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
+// CHECK: %[[B:.*]] = qtale.attention %arg0, %arg2, {{.*}} : tensor<?x64xf32>, <4x16xf32>, tensor<?xi32>, tensor<?xi32>{{ *$}}
+// CHECK: %[[C:.*]] = qtale.quantize_rows %[[B]]
+// CHECK: return %[[A]], %[[C]]
+func.func @attention(%q: tensor<?x64xf32>, %cache: !qtale.kv_cache<2x32xf32>, %narrow: !qtale.kv_cache<4x16xf32>, %seq: tensor<?xi32>) -> (tensor<?x64xf32, #rows>, tensor<?x64xf32, #rows>) {
+  %y = qtale.attention %q, %cache, %seq, %seq {heads = 2, scale = 1.0 : f32} : tensor<?x64xf32>, !qtale.kv_cache<2x32xf32>, tensor<?xi32>, tensor<?xi32>
+  %r = qtale.quantize_rows %y : tensor<?x64xf32> -> tensor<?x64xf32, #rows>
+  %z = qtale.attention %q, %narrow, %seq, %seq {heads = 4, scale = 1.0 : f32} : tensor<?x64xf32>, !qtale.kv_cache<4x16xf32>, tensor<?xi32>, tensor<?xi32>
+  %s = qtale.quantize_rows %z : tensor<?x64xf32> -> tensor<?x64xf32, #rows>
+  return %r, %s : tensor<?x64xf32, #rows>, tensor<?x64xf32, #rows>
+}
+
 // CHECK-LABEL: @read_by_others
 // CHECK: %[[N:.*]] = qtale.rms_norm
 // CHECK: qtale.quantize_rows %[[N]]

@@ -205,17 +205,20 @@ def QTale_KVAppendOp : QTale_Op<"kv_append"> {
   let hasVerifier = 1;
 }
 
-def QTale_AttentionOp : QTale_Op<"attention", [AllTypesMatch<["query", "result"]>]> {
+def QTale_AttentionOp : QTale_Op<"attention"> {
   let summary = "attention of rows to what their sequences have stored";
   let description = [{
     Row r attends to the slots 0 .. `slots[r]` of sequence `sequences[r]`, its
     own the last. Query head h reads key/value head `h * heads(cache) / heads`.
     `score = softcap(scale * q · k)`, `softcap(s) = cap * tanh(s / cap)` where
-    given; `y = softmax(score) · v`.
+    given; `y = softmax(score) · v`. The result may be int8
+    activations: those of `quantize_rows`, bit for bit.
 
     Constraints:
     - (C1) heads is a multiple of the cache's heads; q has heads * head_dim columns.
     - (C2) as many rows, sequences and slots.
+    - (C3) the result has the query's shape, as floats or as `#qtale.int_rows`
+      without padding; then head_dim is a multiple of 32.
 
     ```mlir
     %y = qtale.attention %q, %cache, %seq, %pos {heads = 8, scale = 0.35355339 : f32}
@@ -230,6 +233,7 @@ def QTale_AttentionOp : QTale_Op<"attention", [AllTypesMatch<["query", "result"]
   let assemblyFormat = [{
     $query `,` $cache `,` $sequences `,` $slots attr-dict
     `:` type($query) `,` type($cache) `,` type($sequences) `,` type($slots)
+    custom<RowsAs>(ref(type($query)), type($result))
   }];
   let hasVerifier = 1;
 }

@@ -73,8 +73,8 @@ def FuseQuantization : Pass<"qtale-fuse-quantization", "::mlir::func::FuncOp"> {
     Before: %n = qtale.rms_norm %x, %g; %q = qtale.quantize_rows %n
     After:  %q = qtale.rms_norm %x, %g : … -> tensor<?x64xf32, #qtale.int_rows<pad = 32>>
 
-    For norms, and fused matmuls whose columns fill the padding, that nothing
-    else reads.
+    For norms; for attention of heads, and fused matmuls of columns, that make up
+    whole blocks. Nothing else may read the floats.
   }];
 }
 
