@@ -19,8 +19,7 @@
 
 using namespace qtale::rt;
 
-void CacheTables::set(const std::vector<KVCache *> &ofStep, int64_t caches) {
-  sequences = ofStep;
+void CacheTables::make(int64_t caches) {
   int64_t count = sequences.size();
   tables.resize(caches * count);
   ofCache.clear();

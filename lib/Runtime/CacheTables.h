@@ -10,8 +10,11 @@ namespace qtale::rt {
 /// Kept from step to step, for its memory.
 class CacheTables {
 public:
-  /// Tables for the caches of these sequences, which have grown for the step.
-  void set(const std::vector<KVCache *> &sequences, int64_t caches);
+  /// A new step: what it reads and writes is added sequence by sequence, each
+  /// grown for the step; then the tables are made.
+  void clear() { sequences.clear(); }
+  void add(KVCache &sequence) { sequences.push_back(&sequence); }
+  void make(int64_t caches);
 
   /// qtale_context.kv: [cache][sequence][slot / 16].
   void *const *const *const *kv() const { return ofCache.data(); }

@@ -16,6 +16,7 @@
 
 #include "KVCache.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <new>
@@ -67,10 +68,16 @@ static uint64_t heldBytes(uint64_t blockBytes, bool ragged) {
   return blockBytes + (ragged ? QTALE_KV_BLOCK * sizeof(int32_t) : 0);
 }
 
+/// A table has room for so many slots, or for the model's context, from the
+/// beginning: 512 KB of addresses, of which only what is used is ever touched.
+static constexpr int64_t tableSlots = 1 << 20;
+
 KVCache::KVCache(const qtale_module &module) : layers(module.num_caches) {
   for (int64_t cache = 0; cache < module.num_caches; ++cache) {
     layers[cache].blockBytes = module.kv_block_bytes[cache];
     layers[cache].ragged = module.kv_ragged && module.kv_ragged[cache];
+    layers[cache].blocks.reserve(
+        blocksFor(std::min(module.context, tableSlots)));
   }
 }
 

@@ -48,12 +48,17 @@ void qtale_session::settle(int64_t length) {
   kvBytes.store(cache.bytes(), std::memory_order_relaxed);
 }
 
-int32_t Hold::take(const qtale_session &wanted, qtale_error *error) {
-  if (take(wanted))
-    return QTALE_OK;
+int32_t qtale::rt::failBusy(qtale_error *error) {
   return fail(error, QTALE_BUSY,
               "the session is in use by another thread; wait for it, or give "
               "each thread a session of its own");
+}
+
+int32_t Hold::take(const qtale_session &wanted, qtale_error *error) {
+  if (!wanted.take())
+    return failBusy(error);
+  session = &wanted;
+  return QTALE_OK;
 }
 
 /// A session without content.

@@ -58,6 +58,10 @@ struct qtale_session {
   std::atomic<int64_t> position{0};
   std::atomic<uint64_t> kvBytes{0};
 
+  /// False where another thread has it.
+  bool take() const { return !busy.exchange(true, std::memory_order_acquire); }
+  void release() const { busy.store(false, std::memory_order_release); }
+
   /// Holds the tokens below `length`, of those that cache and record have.
   void settle(int64_t length);
 };
@@ -72,21 +76,17 @@ public:
   Hold &operator=(const Hold &) = delete;
   ~Hold() {
     if (session)
-      session->busy.store(false, std::memory_order_release);
+      session->release();
   }
 
-  /// False where another thread has it.
-  bool take(const qtale_session &wanted) {
-    if (wanted.busy.exchange(true, std::memory_order_acquire))
-      return false;
-    session = &wanted;
-    return true;
-  }
   int32_t take(const qtale_session &wanted, qtale_error *error);
 
 private:
   const qtale_session *session = nullptr;
 };
+
+/// Reports that a session could not be taken.
+int32_t failBusy(qtale_error *error);
 
 int32_t createSession(const qtale_model &model,
                       const qtale_session_options *options,

@@ -46,7 +46,7 @@ private:
   const int64_t count;
   qtale_profile *profile;
   qtale_error *error;
-  std::vector<Hold> holds;
+  int64_t held = 0; // sessions taken
   bool growing = false, complete = false;
 };
 
@@ -54,8 +54,8 @@ private:
 
 /// Takes every session, each once.
 int32_t Step::hold() {
-  std::vector<Hold> taken(count);
-  for (int64_t i = 0; i < count; ++i) {
+  for (; held < count; ++held) {
+    int64_t i = held;
     const qtale_session *session = items[i].session;
     if (!session)
       return fail(error, QTALE_INVALID_ARGUMENT,
@@ -70,7 +70,7 @@ int32_t Step::hold() {
                   "the profile is of another model than the session of item "
                   "%lld; make one of its own model",
                   (long long)i);
-    if (taken[i].take(*session))
+    if (session->take())
       continue;
     for (int64_t j = 0; j < i; ++j)
       if (items[j].session == session)
@@ -78,9 +78,8 @@ int32_t Step::hold() {
                     "items %lld and %lld of the step are the same session; "
                     "give all its tokens in one item",
                     (long long)j, (long long)i);
-    return taken[i].take(*session, error);
+    return failBusy(error);
   }
-  holds.swap(taken);
   return QTALE_OK;
 }
 
@@ -123,19 +122,19 @@ int32_t Step::check(int64_t index) {
 void Step::grow() {
   growing = true;
   qtale_session &first = *items[0].session;
-  std::vector<KVCache *> caches;
+  first.tables.clear();
   first.pass.thresholds.clear();
   for (int64_t i = 0; i < count; ++i) {
     qtale_session &session = *items[i].session;
     int64_t from = session.position, to = from + items[i].count;
     session.cache.grow(from, to);
     session.routing.reserve(to);
-    caches.push_back(&session.cache);
+    first.tables.add(session.cache);
     const std::vector<float> &own = session.routing.thresholds;
     first.pass.thresholds.insert(first.pass.thresholds.end(), own.begin(),
                                  own.end());
   }
-  first.tables.set(caches, first.model.module->num_caches);
+  first.tables.make(first.model.module->num_caches);
 }
 
 Step::~Step() {
@@ -143,6 +142,8 @@ Step::~Step() {
     qtale_session &session = *items[i].session;
     session.settle(session.position + (complete ? items[i].count : 0));
   }
+  for (int64_t i = 0; i < held; ++i)
+    items[i].session->release();
 }
 
 void Step::addRow(int64_t index, int64_t token) {
