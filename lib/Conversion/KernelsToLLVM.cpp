@@ -301,7 +301,9 @@ struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
         .add<WeightAddress, KVBlock, Arena, LoadArgument, StoreResult,
              UnitRecord, ReserveSlots, Mark,
              NumberField<ArenaLimitOp, offsetof(qtale_context, arena_bytes)>,
-             NumberField<ThreadOp, offsetof(qtale_context, thread)>>(converter);
+             NumberField<ThreadOp, offsetof(qtale_context, thread)>,
+             NumberField<ThreadsOp, offsetof(qtale_context, threads)>>(
+            converter);
     patterns.add<RuntimeCall<NextChunkOp>>(converter, "qtale_rt_next_chunk");
     patterns.add<RuntimeCall<BarrierOp>>(converter, "qtale_rt_barrier");
 

@@ -45,7 +45,7 @@ private:
   Error writeFiles(const ScratchFolder &scratch, const Linker &linker,
                    llvm::ArrayRef<std::string> objects, OutputFile &artifact,
                    OutputFile &weights);
-  Error appendWeights(OutputFile &artifact, const OutputFile &weights);
+  Error appendWeights(OutputFile &artifact, OutputFile &weights);
   LogicalResult fail(Error error) {
     return emitError(module.getLoc(), toString(std::move(error)));
   }
@@ -142,7 +142,7 @@ Error ArtifactWriter::writeFiles(const ScratchFolder &scratch,
 }
 
 Error ArtifactWriter::appendWeights(OutputFile &artifact,
-                                    const OutputFile &weights) {
+                                    OutputFile &weights) {
   Expected<uint64_t> size = artifact.getSize();
   if (!size)
     return size.takeError();

@@ -5,11 +5,15 @@
 #include "llvm/Support/Errno.h"
 #include "llvm/Support/Path.h"
 #include <cerrno>
+#include <cstring>
 #include <unistd.h>
 #include <vector>
 
 using namespace llvm;
 using namespace qtale;
+
+/// What x86-64, and AArch64 with pages of 4 KiB, map at once.
+static constexpr uint64_t blockBytes = 2 << 20;
 
 static Error cannotWrite(StringRef path, const Twine &why) {
   return createStringError("can't write '" + path + "': " + why);
@@ -30,7 +34,8 @@ Expected<OutputFile> OutputFile::create(StringRef path) {
 }
 
 OutputFile::OutputFile(OutputFile &&other)
-    : path(std::move(other.path)), file(std::move(other.file)) {
+    : path(std::move(other.path)), file(std::move(other.file)),
+      mutex(std::move(other.mutex)), blocks(std::move(other.blocks)) {
   other.file.reset();
 }
 
@@ -45,6 +50,47 @@ Error OutputFile::problem(const Twine &what) const {
 
 Error OutputFile::write(uint64_t offset, ArrayRef<uint8_t> bytes) {
   while (!bytes.empty()) {
+    uint64_t within = offset % blockBytes;
+    uint64_t count = std::min<uint64_t>(blockBytes - within, bytes.size());
+    ArrayRef<uint8_t> part = bytes.take_front(count);
+    std::vector<uint8_t> whole;
+    if (count < blockBytes) {
+      std::lock_guard<std::mutex> lock(*mutex);
+      Block &block = blocks[offset - within];
+      block.bytes.resize(blockBytes);
+      memcpy(block.bytes.data() + within, part.data(), count);
+      block.parts[within] = within + count;
+      block.filled += count;
+      if (block.filled == blockBytes) {
+        whole = std::move(block.bytes);
+        blocks.erase(offset - within);
+      }
+    }
+    Error error = Error::success();
+    if (count == blockBytes)
+      error = writeNow(offset, part);
+    else if (!whole.empty())
+      error = writeNow(offset - within, whole);
+    if (error)
+      return error;
+    bytes = bytes.drop_front(count);
+    offset += count;
+  }
+  return Error::success();
+}
+
+Error OutputFile::flush() {
+  for (auto &[offset, block] : blocks)
+    for (auto [begin, end] : block.parts)
+      if (Error error = writeNow(
+              offset + begin, ArrayRef(block.bytes).slice(begin, end - begin)))
+        return error;
+  blocks.clear();
+  return Error::success();
+}
+
+Error OutputFile::writeNow(uint64_t offset, ArrayRef<uint8_t> bytes) {
+  while (!bytes.empty()) {
     ssize_t written = pwrite(file->FD, bytes.data(), bytes.size(), offset);
     if (written < 0 && errno == EINTR)
       continue;
@@ -56,7 +102,9 @@ Error OutputFile::write(uint64_t offset, ArrayRef<uint8_t> bytes) {
   return Error::success();
 }
 
-Expected<uint64_t> OutputFile::getSize() const {
+Expected<uint64_t> OutputFile::getSize() {
+  if (Error error = flush())
+    return std::move(error);
   sys::fs::file_status status;
   if (std::error_code code = sys::fs::status(getTemporaryPath(), status))
     return problem(code.message());
@@ -93,6 +141,8 @@ Error OutputFile::makeExecutable() {
 }
 
 Error OutputFile::keep() {
+  if (Error error = flush())
+    return error;
   Error error = file->keep(path);
   if (error)
     return problem(toString(std::move(error)));

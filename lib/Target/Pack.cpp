@@ -2,9 +2,9 @@
 //
 //   matrix [N, K]        blocks of rows x k, as f32       tiles of 16 rows
 //   +---------+          (scratch; their shape follows    +----------------+
-//   |  | b |  |   -->     the file, so that a source  --> | values         |
-//   |  +---+  |           [K, N] is read in strips of     | scales         |
-//   +---------+           many columns)                   | zero points    |
+//   |  | b |  |   -->     the file, so that a source  --> | group 0        |
+//   |  +---+  |           [K, N] is read in strips of     | group 1        |
+//   +---------+           many columns)                   | …              |
 //                                                         +----------------+
 //
 // The layout of tiles: QTaleAttributes.td, #qtale.packed.
@@ -31,15 +31,13 @@ class Packer {
 public:
   Packer(const Reader &matrix, PackedAttr format, int64_t begin, int64_t count,
          uint8_t *out, llvm::MutableArrayRef<float> scratch)
-      : matrix(matrix), scheme(format.getScheme()), element(format.getFloat()),
-        n(matrix.getShape()[0]), k(matrix.getShape()[1]), begin(begin),
-        out(out), scratch(scratch), tileBytes(format.getTileBytes(k)) {
+      : matrix(matrix), format(format), scheme(format.getScheme()),
+        element(format.getFloat()), n(matrix.getShape()[0]),
+        k(matrix.getShape()[1]), begin(begin), out(out), scratch(scratch),
+        tileBytes(format.getTileBytes(k)) {
     rows = std::min(n - begin * tileRows, count * tileRows);
-    if (scheme) {
+    if (scheme)
       group = scheme.getGroup();
-      scalesOffset = format.getScalesOffset(k);
-      zerosOffset = format.getZerosOffset(k);
-    }
     paddedRows = count * tileRows;
   }
 
@@ -107,14 +105,14 @@ private:
 
   void putGroup(int64_t row, int64_t first, const uint8_t *values,
                 uint16_t scale, uint8_t zero) {
-    uint8_t *tile = tileOf(row);
-    int64_t lane = row % tileRows, index = first / group * tileRows + lane;
-    llvm::support::endian::write16le(tile + scalesOffset + 2 * index, scale);
+    int64_t lane = row % tileRows;
+    uint8_t *at = tileOf(row) + first / group * format.getGroupBytes();
+    llvm::support::endian::write16le(at + 2 * lane, scale);
     if (scheme.getAsymmetric())
-      tile[zerosOffset + index] = zero;
+      at[format.getZerosOffset() + lane] = zero;
     for (int64_t i = 0; i < group; i += stepK) {
-      uint8_t *vectors =
-          tile + (first + i) * tileRows * scheme.getBits() / 8 + 4 * lane;
+      uint8_t *vectors = at + format.getValuesOffset() +
+                         i * tileRows * scheme.getBits() / 8 + 4 * lane;
       const uint8_t *step = values + i;
       uint8_t halves[stepK / 2];
       int64_t bytes = stepK;
@@ -181,13 +179,14 @@ private:
   }
 
   const Reader &matrix;
+  PackedAttr format;
   IntAttr scheme;
   FloatType element;
   int64_t n, k, begin;
   uint8_t *out;
   llvm::MutableArrayRef<float> scratch;
   int64_t tileBytes, rows, paddedRows, stride = 0;
-  int64_t group = 0, scalesOffset = 0, zerosOffset = 0;
+  int64_t group = 0;
 };
 
 } // namespace

@@ -12,11 +12,6 @@ TILE = 16
 SCHEMES = [(bits, group, a) for bits in (4, 8) for group in (32, 64, 128) for a in (False, True)]
 
 
-def plane(array: np.ndarray) -> bytes:
-    raw = array.tobytes()
-    return raw + bytes(-len(raw) % 64)
-
-
 def packed_integers(w: np.ndarray, bits: int, group: int, asymmetric: bool) -> bytes:
     """w [N, K] float32 -> its bytes, written down from the layout's definition."""
     w = np.pad(w, ((0, -len(w) % TILE), (0, 0)))
@@ -29,10 +24,12 @@ def packed_integers(w: np.ndarray, bits: int, group: int, asymmetric: bool) -> b
         if bits == 4:
             v = v[:, :, :16] | v[:, :, 16:] << 4
         v = v.reshape(TILE, v.shape[1], -1, 4)  # row, step, j, i
-        out += plane(v.transpose(1, 2, 0, 3).astype(np.uint8))
-        out += plane(q.scales[tile : tile + TILE].T)
-        if asymmetric:
-            out += plane(q.zero_points[tile : tile + TILE].T.astype(np.uint8))
+        steps = v.transpose(1, 2, 0, 3).astype(np.uint8).reshape(-1, group // 32, TILE * bits * 4)
+        for g, step in enumerate(steps):
+            out += q.scales[tile : tile + TILE, g].tobytes()
+            if asymmetric:
+                out += q.zero_points[tile : tile + TILE, g].astype(np.uint8).tobytes()
+            out += step.tobytes()
     return out
 
 

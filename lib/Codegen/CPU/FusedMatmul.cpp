@@ -4,8 +4,9 @@
 //                             ├─ function ─▶ out
 //   up:    [ sums ] ─ + bias ─┘
 //
-// The sums of a block are made one weight after the other, so that each has all
-// registers; only the finished ones wait.
+// The sums of a group of tiles are made one weight after the other, so that each
+// has all registers and is read in a long run; finished ones wait in a thread's
+// scratch.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,55 +36,89 @@ static Value applyFunction(KernelBuilder &b, Region &function,
   return mapping.lookup(body.getTerminator()->getOperand(0));
 }
 
-/// function(sums + bias of each weight) for a block.
-static SmallVector<Value> fuseBlock(KernelBuilder &b, const Level &level,
-                                    Activations x, const FusedProduct &product,
-                                    OutputBlock at) {
-  SmallVector<SmallVector<Value>> sums;
-  for (auto [i, weight] : llvm::enumerate(product.weights)) {
-    sums.push_back(sumBlock(b, level, x, weight, product.matrix, at));
-    if (!product.biases.empty())
-      addBias(b, sums.back(), at, product.matrix.n, product.biases[i]);
+/// Even, since two tiles are a block of 32 activations.
+static constexpr int64_t groupTiles = 8;
+
+namespace {
+
+/// Rows by tiles of a group.
+class FusedBlock {
+public:
+  /// `scratch` is this thread's: [weights][rows * groupTiles, 16].
+  FusedBlock(KernelBuilder &b, const Level &level, Activations x,
+             const FusedProduct &product, ArrayRef<Value> scratch)
+      : b(b), level(level), x(x), product(product), scratch(scratch) {}
+
+  /// Sums are made `step` tiles at a time.
+  void build(OutputBlock at, int64_t step, Activations out) {
+    for (int64_t i = 0, e = product.weights.size(); i < e; ++i)
+      sumWeight(i, at, step);
+    int64_t n = product.matrix.n;
+    if (!out.format)
+      return b.loop(0, at.tiles, 1, [&](Value t) {
+        for (int64_t m = 0; m < at.rows; ++m)
+          storeBlock(b, finish(m, t),
+                     {b.add(at.row, m), 1, b.add(at.tile, t), 1}, n,
+                     out.buffer);
+      });
+    b.loop(0, at.tiles, 2, [&](Value t) {
+      for (int64_t m = 0; m < at.rows; ++m)
+        storeQuantized(b, b.concat(finish(m, t), finish(m, b.add(t, 1))),
+                       b.add(at.row, m), b.div(b.add(at.tile, t), 2), n, out);
+    });
   }
-  SmallVector<Value> values;
-  for (int64_t i = 0; i < at.rows * at.tiles; ++i) {
-    SmallVector<Value> arguments = llvm::map_to_vector(
-        sums, [&](ArrayRef<Value> each) { return each[i]; });
-    values.push_back(applyFunction(b, *product.function, arguments));
+
+private:
+  /// Sums of all tiles, with the bias, to scratch.
+  void sumWeight(int64_t i, OutputBlock at, int64_t step) {
+    forTiles(b, at.tiles, step, [&](Value t, int64_t tiles) {
+      OutputBlock part{at.row, at.rows, b.add(at.tile, t), tiles};
+      SmallVector<Value> sums =
+          sumBlock(b, level, x, product.weights[i], product.matrix, part);
+      if (!product.biases.empty())
+        addBias(b, sums, part, product.matrix.n, product.biases[i]);
+      for (int64_t m = 0; m < at.rows; ++m)
+        for (int64_t s = 0; s < tiles; ++s)
+          b.store(sums[m * tiles + s], scratch[i], place(m, b.add(t, s)));
+    });
   }
-  return values;
-}
+
+  SmallVector<Value> place(int64_t m, Value t) {
+    return {b.add(t, m * groupTiles), b.index(0)};
+  }
+  /// The function's value for row m, tile t.
+  Value finish(int64_t m, Value t) {
+    SmallVector<Value> sums = llvm::map_to_vector(
+        scratch, [&](Value each) { return b.load(each, place(m, t)); });
+    return applyFunction(b, *product.function, sums);
+  }
+
+  KernelBuilder &b;
+  const Level &level;
+  Activations x;
+  const FusedProduct &product;
+  ArrayRef<Value> scratch;
+};
+
+} // namespace
 
 void qtale::buildFusedMatmul(KernelBuilder &b, const Level &level,
                              Activations x, const FusedProduct &product,
                              Activations out) {
-  int64_t n = product.matrix.n;
-  RegisterBlock shape = blockShape(level, x, product.matrix);
-  if (!out.format)
-    return forBlocks(b, b.dim(x.buffer, 0), n, shape, [&](OutputBlock at) {
-      storeBlock(b, fuseBlock(b, level, x, product, at), at, n, out.buffer);
-    });
-
-  // Two tiles are a block of 32; where the level's blocks are narrower, one
-  // after the other.
-  int64_t tiles = shape.tiles;
-  shape.tiles = roundUp(tiles, 2);
-  forBlocks(b, b.dim(x.buffer, 0), n, shape, [&](OutputBlock at) {
-    int64_t step = at.rows == 1 ? at.tiles : tiles;
-    SmallVector<Value> values(at.rows * at.tiles);
-    for (int64_t t = 0; t < at.tiles; t += step) {
-      OutputBlock part{at.row, at.rows, b.add(at.tile, t),
-                       std::min(step, at.tiles - t)};
-      SmallVector<Value> some = fuseBlock(b, level, x, product, part);
-      for (int64_t m = 0; m < at.rows; ++m)
-        for (int64_t i = 0; i < part.tiles; ++i)
-          values[m * at.tiles + t + i] = some[m * part.tiles + i];
-    }
-    for (int64_t m = 0; m < at.rows; ++m)
-      for (int64_t t = 0; t < at.tiles; t += 2) {
-        Value *pair = &values[m * at.tiles + t];
-        storeQuantized(b, b.concat(pair[0], pair[1]), b.add(at.row, m),
-                       b.div(b.add(at.tile, t), 2), n, out);
-      }
-  });
+  SmallVector<BlockShape> shapes = blockShapes(level, x, product.matrix);
+  auto type =
+      MemRefType::get({shapes[0].rows * groupTiles, lanes}, b.getF32Type());
+  SmallVector<Value> scratch;
+  for (size_t i = 0; i < product.weights.size(); ++i)
+    scratch.push_back(
+        memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64)));
+  FusedBlock block(b, level, x, product, scratch);
+  forTileGroups(b, product.matrix.n, groupTiles,
+                [&](Value first, int64_t count) {
+                  forRowBlocks(b, b.dim(x.buffer, 0), shapes,
+                               [&](Value row, const BlockShape &shape) {
+                                 block.build({row, shape.rows, first, count},
+                                             shape.tiles, out);
+                               });
+                });
 }

@@ -29,29 +29,39 @@ struct Reader {
   IntAttr scheme = matrix.packed.getScheme();
 
   bool nibbles() const { return scheme.getBits() == 4; }
-  int64_t blockBytes() const { return blockK * lanes * scheme.getBits() / 8; }
+  int64_t stepBytes() const { return blockK * lanes * scheme.getBits() / 8; }
 
-  /// Bytes of the block, as they lie: 4 vectors, or 8.
-  SmallVector<Value> raw(Value tile, Value block) {
+  /// Where a group begins.
+  Value at(Value tile, Value group) {
+    Value first = b.mul(tile, matrix.packed.getTileBytes(matrix.k));
+    return b.add(first, b.mul(group, matrix.packed.getGroupBytes()));
+  }
+  Value scales(Value group) {
+    return b.toF32(b.loadAs(b.getF16Type(), lanes, weight, group));
+  }
+  /// Zero points as i32.
+  Value zeros(Value group) {
+    if (!scheme.getAsymmetric())
+      return b.splat(b.i32(1 << (scheme.getBits() - 1)));
+    Value at = b.add(group, matrix.packed.getZerosOffset());
+    return arith::ExtUIOp::create(b, b.i32x(), b.load(weight, at));
+  }
+  /// Bytes of 32 k of a group, as they lie: 4 vectors, or 8.
+  SmallVector<Value> raw(Value group, Value step) {
     SmallVector<Value> vectors;
-    Value at = b.add(tile, b.mul(block, blockBytes()));
-    for (int64_t i = 0; i < blockBytes(); i += vectorBytes)
+    Value at = b.add(b.add(group, b.mul(step, stepBytes())),
+                     matrix.packed.getValuesOffset());
+    for (int64_t i = 0; i < stepBytes(); i += vectorBytes)
       vectors.push_back(b.load(weight, b.add(at, i), vectorBytes));
     return vectors;
   }
-  Value group(Value block) { return b.div(block, scheme.getGroup() / blockK); }
-  Value scales(Value tile, Value block) {
-    Value at = b.add(b.mul(group(block), 2 * lanes),
-                     matrix.packed.getScalesOffset(matrix.k));
-    return b.toF32(b.loadAs(b.getF16Type(), lanes, weight, b.add(tile, at)));
-  }
-  /// Zero points as i32.
-  Value zeros(Value tile, Value block) {
-    if (!scheme.getAsymmetric())
-      return b.splat(b.i32(1 << (scheme.getBits() - 1)));
-    Value at = b.add(b.mul(group(block), lanes),
-                     matrix.packed.getZerosOffset(matrix.k));
-    return arith::ExtUIOp::create(b, b.i32x(), b.load(weight, b.add(tile, at)));
+
+  /// Carries `sums` over the steps [0, count) of a group; one step is no loop.
+  SmallVector<Value> forSteps(int64_t count, SmallVector<Value> sums,
+                              KernelBuilder::Carried body) {
+    if (count == 1)
+      return body(b.index(0), sums);
+    return b.loop(b.index(0), b.index(count), 1, sums, body);
   }
 };
 
@@ -91,83 +101,119 @@ struct BlockInput {
   }
 };
 
-/// Takes 128 from bytes and their zero points: q - zero stays.
-void makeSigned(KernelBuilder &b, MutableArrayRef<Value> vectors,
-                Value &zeros) {
-  Value top = b.splat(arith::ConstantOp::create(b, b.getI8IntegerAttr(-128)),
-                      vectorBytes);
-  for (Value &vector : vectors)
-    vector = arith::XOrIOp::create(b, vector, top);
-  zeros = arith::SubIOp::create(b, zeros, b.splat(b.i32(128)));
-}
-
-/// sum over the block of q * x, a lane for each output, in two chains.
-Value dotBlock(KernelBuilder &b, ArrayRef<Value> vectors, bool nibbles,
-               bool signedBytes, BlockInput x) {
-  UnitAttr isSigned = signedBytes ? b.getUnitAttr() : UnitAttr();
-  Value sums[2] = {b.zeros(b.i32x()), b.zeros(b.i32x())};
-  for (auto [j, vector] : llvm::enumerate(vectors)) {
-    auto step = [&](int chain, Value weights, int64_t offset, int64_t bits) {
-      sums[chain] =
-          DotOp::create(b, b.i32x(), weights, x.word(offset), sums[chain],
-                        b.getI64IntegerAttr(bits), isSigned);
-    };
-    if (nibbles) {
-      auto [low, high] = splitNibbles(b, vector);
-      step(0, low, 4 * j, 4);
-      step(1, high, 16 + 4 * j, 4);
-    } else {
-      step(j % 2, vector, 4 * j, 8);
+/// 32 k of a group in 8 vectors: vector i has k = 4 i … 4 i + 3 of each row, as
+/// it is multiplied.
+SmallVector<Value> unpack(KernelBuilder &b, Reader &reader, Value group,
+                          Value step, bool signedBytes) {
+  SmallVector<Value> vectors = reader.raw(group, step);
+  if (reader.nibbles()) {
+    SmallVector<Value> low, high;
+    for (Value vector : vectors) {
+      auto [first, second] = splitNibbles(b, vector);
+      low.push_back(first);
+      high.push_back(second);
     }
+    low.append(high);
+    return low;
   }
-  return arith::AddIOp::create(b, sums[0], sums[1]);
+  if (signedBytes) {
+    Value top = b.splat(arith::ConstantOp::create(b, b.getI8IntegerAttr(-128)),
+                        vectorBytes);
+    for (Value &vector : vectors)
+      vector = arith::XOrIOp::create(b, vector, top);
+  }
+  return vectors;
 }
 
+/// For each tile, `start` and the sum over the block of q * x, a lane for each
+/// output. Two chains: one would wait for itself.
+SmallVector<Value> dotBlock(KernelBuilder &b,
+                            ArrayRef<SmallVector<Value>> weights, int64_t bits,
+                            bool signedBytes, BlockInput x,
+                            SmallVector<Value> starts) {
+  UnitAttr isSigned = signedBytes ? b.getUnitAttr() : UnitAttr();
+  SmallVector<Value> others(starts.size(), b.zeros(b.i32x()));
+  for (int64_t i = 0; i < blockK / 4; ++i) {
+    Value word = x.word(4 * i);
+    MutableArrayRef<Value> sums = i < blockK / 8 ? starts : others;
+    for (auto [t, sum] : llvm::enumerate(sums))
+      sum = DotOp::create(b, b.i32x(), weights[t][i], word, sum,
+                          b.getI64IntegerAttr(bits), isSigned);
+  }
+  for (auto [sum, other] : llvm::zip_equal(starts, others))
+    sum = arith::AddIOp::create(b, sum, other);
+  return starts;
+}
+
+/// All tiles of a block are summed at once, so that an activation is loaded once
+/// for all of them.
 SmallVector<Value> sumIntInt(KernelBuilder &b, const Level &level, Value input,
                              IntRowsAttr format, Reader reader,
-                             OutputBlock at) {
-  Matrix matrix = reader.matrix;
-  int64_t paddedK = format.getPaddedK(matrix.k);
-  int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
+                             OutputBlock out) {
+  int64_t paddedK = format.getPaddedK(reader.matrix.k);
+  int64_t groupK = reader.scheme.getGroup(), steps = groupK / blockK;
   bool signedBytes = level.signedBytes && !reader.nibbles();
-  Value base = b.mul(at.tile, tileBytes);
-  SmallVector<Value> sums(at.rows * at.tiles, b.zeros(b.f32x()));
-  return b.loop(
-      b.index(0), b.index(paddedK / blockK), 1, sums,
-      [&](Value block, ValueRange carried) {
-        SmallVector<Value> next(carried);
-        for (int64_t t = 0; t < at.tiles; ++t) {
-          Value tile = b.add(base, t * tileBytes);
-          SmallVector<Value> vectors = reader.raw(tile, block);
-          Value scales = reader.scales(tile, block);
-          Value zeros = reader.zeros(tile, block);
-          if (signedBytes)
-            makeSigned(b, vectors, zeros);
-          for (int64_t m = 0; m < at.rows; ++m) {
-            BlockInput x{b, input, b.add(at.row, m), block, paddedK};
-            Value dot = dotBlock(b, vectors, reader.nibbles(), signedBytes, x);
-            Value shift = arith::MulIOp::create(b, zeros, b.splat(x.sum()));
-            dot = arith::SubIOp::create(b, dot, shift);
-            Value scale = arith::MulFOp::create(b, scales, b.splat(x.scale()));
-            Value &sum = next[m * at.tiles + t];
-            sum = b.fma(arith::SIToFPOp::create(b, b.f32x(), dot), scale, sum);
-          }
-        }
-        return next;
-      });
+  struct Group {
+    Value at, scales, zeros;
+  };
+  auto readGroup = [&](int64_t t, Value group) -> Group {
+    Value at = reader.at(b.add(out.tile, t), group);
+    Value scales = reader.scales(at), zeros = reader.zeros(at);
+    if (signedBytes)
+      zeros = arith::SubIOp::create(b, zeros, b.splat(b.i32(128)));
+    return {at, scales, arith::SubIOp::create(b, b.zeros(b.i32x()), zeros)};
+  };
+  auto addStep = [&](ArrayRef<Group> groups, Value step, Value block,
+                     MutableArrayRef<Value> sums) {
+    SmallVector<SmallVector<Value>> vectors;
+    for (const Group &group : groups)
+      vectors.push_back(unpack(b, reader, group.at, step, signedBytes));
+    for (int64_t m = 0; m < out.rows; ++m) {
+      BlockInput x{b, input, b.add(out.row, m), block, paddedK};
+      Value sum = b.splat(x.sum()), scale = b.splat(x.scale());
+      SmallVector<Value> starts;
+      for (const Group &group : groups)
+        starts.push_back(arith::MulIOp::create(b, group.zeros, sum));
+      SmallVector<Value> dots =
+          dotBlock(b, vectors, reader.scheme.getBits(), signedBytes, x, starts);
+      for (int64_t t = 0; t < out.tiles; ++t) {
+        Value both = arith::MulFOp::create(b, groups[t].scales, scale);
+        Value &sum = sums[m * out.tiles + t];
+        sum = b.fma(arith::SIToFPOp::create(b, b.f32x(), dots[t]), both, sum);
+      }
+    }
+  };
+
+  SmallVector<Value> sums(out.rows * out.tiles, b.zeros(b.f32x()));
+  return b.loop(b.index(0), b.index(paddedK / groupK), 1, sums,
+                [&](Value group, ValueRange carried) {
+                  SmallVector<Group> groups;
+                  for (int64_t t = 0; t < out.tiles; ++t)
+                    groups.push_back(readGroup(t, group));
+                  return reader.forSteps(steps, SmallVector<Value>(carried),
+                                         [&](Value step, ValueRange inner) {
+                                           SmallVector<Value> next(inner);
+                                           Value block =
+                                               b.add(b.mul(group, steps), step);
+                                           addStep(groups, step, block, next);
+                                           return next;
+                                         });
+                });
 }
 
 //===----------------------------------------------------------------------===//
 // Float activations
 //===----------------------------------------------------------------------===//
 
-/// Adds the first `size` k of a block to the sums of all rows and one tile.
-void addFloatBlock(KernelBuilder &b, Reader &reader, Value input, Value row,
-                   int64_t rows, Value tile, Value block, int64_t size,
-                   MutableArrayRef<Value> sums) {
-  SmallVector<Value> vectors = reader.raw(tile, block);
-  Value scales = reader.scales(tile, block), zeros = reader.zeros(tile, block);
+/// Adds the first `size` k of a step to the sums of all rows.
+void addFloatStep(KernelBuilder &b, Reader &reader, Value input, Value row,
+                  Value group, Value step, Value at, int64_t size,
+                  MutableArrayRef<Value> sums) {
+  Value scales = reader.scales(at), zeros = reader.zeros(at);
+  SmallVector<Value> vectors = reader.raw(at, step);
   int64_t bits = reader.scheme.getBits();
+  Value first =
+      b.add(b.mul(group, reader.scheme.getGroup()), b.mul(step, blockK));
   for (int64_t k = 0; k < size; ++k) {
     // A lane's 4 bytes as one integer; see QTale_PackedAttr.
     int64_t j = reader.nibbles() ? k % 16 / 4 : k / 4;
@@ -178,38 +224,42 @@ void addFloatBlock(KernelBuilder &b, Reader &reader, Value input, Value row,
     q = arith::SubIOp::create(b, q, zeros);
     Value w = arith::MulFOp::create(b, arith::SIToFPOp::create(b, b.f32x(), q),
                                     scales);
-    Value column = b.add(b.mul(block, blockK), k);
-    for (int64_t m = 0; m < rows; ++m)
-      sums[m] = b.fma(b.splat(b.loadScalar(input, {b.add(row, m), column})), w,
-                      sums[m]);
+    Value column = b.add(first, k);
+    for (auto [m, sum] : llvm::enumerate(sums))
+      sum =
+          b.fma(b.splat(b.loadScalar(input, {b.add(row, m), column})), w, sum);
   }
 }
 
 SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
-                               OutputBlock at) {
-  Matrix matrix = reader.matrix;
-  int64_t whole = matrix.k / blockK, rest = matrix.k % blockK;
-  int64_t tileBytes = matrix.packed.getTileBytes(matrix.k);
-  SmallVector<Value> all(at.rows * at.tiles);
-  // One tile after the other: a loop of one keeps the code small.
-  for (int64_t t = 0; t < at.tiles; ++t) {
-    Value base = b.mul(b.add(at.tile, t), tileBytes);
-    SmallVector<Value> sums(at.rows, b.zeros(b.f32x()));
-    if (whole)
-      sums = b.loop(b.index(0), b.index(whole), 1, sums,
-                    [&](Value block, ValueRange carried) {
-                      SmallVector<Value> next(carried);
-                      addFloatBlock(b, reader, input, at.row, at.rows, base,
-                                    block, blockK, next);
-                      return next;
-                    });
-    if (rest)
-      addFloatBlock(b, reader, input, at.row, at.rows, base, b.index(whole),
-                    rest, sums);
-    for (int64_t m = 0; m < at.rows; ++m)
-      all[m * at.tiles + t] = sums[m];
-  }
-  return all;
+                               OutputBlock out) {
+  assert(out.tiles == 1 && "see blockShapes");
+  int64_t k = reader.matrix.k, groupK = reader.scheme.getGroup();
+  int64_t whole = k / groupK, rest = k % groupK;
+  auto addSteps = [&](Value group, int64_t count, ValueRange sums) {
+    Value at = reader.at(out.tile, group);
+    return reader.forSteps(count, SmallVector<Value>(sums),
+                           [&](Value step, ValueRange carried) {
+                             SmallVector<Value> next(carried);
+                             addFloatStep(b, reader, input, out.row, group,
+                                          step, at, blockK, next);
+                             return next;
+                           });
+  };
+  SmallVector<Value> sums(out.rows, b.zeros(b.f32x()));
+  if (whole)
+    sums = b.loop(b.index(0), b.index(whole), 1, sums,
+                  [&](Value group, ValueRange carried) {
+                    return addSteps(group, groupK / blockK, carried);
+                  });
+  // The last group, in part: float activations are not padded.
+  Value last = b.index(whole);
+  if (rest >= blockK)
+    sums = addSteps(last, rest / blockK, sums);
+  if (rest % blockK)
+    addFloatStep(b, reader, input, out.row, last, b.index(rest / blockK),
+                 reader.at(out.tile, last), rest % blockK, sums);
+  return sums;
 }
 
 } // namespace

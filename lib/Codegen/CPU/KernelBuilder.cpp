@@ -34,6 +34,9 @@ Value KernelBuilder::mul(Value a, int64_t b) {
 Value KernelBuilder::div(Value a, int64_t b) {
   return createOrFold<arith::DivUIOp>(a, index(b));
 }
+Value KernelBuilder::divUp(Value a, Value b) {
+  return createOrFold<arith::DivUIOp>(sub(add(a, b), index(1)), b);
+}
 Value KernelBuilder::rem(Value a, int64_t b) {
   return createOrFold<arith::RemUIOp>(a, index(b));
 }
@@ -49,6 +52,17 @@ Value KernelBuilder::clampedIndex(Value value, int64_t limit) {
   return arith::MinSIOp::create(*this, at, index(limit - 1));
 }
 
+/// The context of the kernel that is being built.
+static Value contextOf(OpBuilder &b) {
+  Operation *op = b.getInsertionBlock()->getParentOp();
+  auto kernel = dyn_cast<func::FuncOp>(op);
+  return (kernel ? kernel : op->getParentOfType<func::FuncOp>()).getArgument(0);
+}
+
+Value KernelBuilder::threads() {
+  return ThreadsOp::create(*this, getIndexType(), contextOf(*this));
+}
+
 //===----------------------------------------------------------------------===//
 // Control flow
 //===----------------------------------------------------------------------===//
@@ -57,8 +71,7 @@ void KernelBuilder::parallel(Value count, Body body) {
   // A loop of one iteration would be folded away, and its barrier with it:
   // every thread would do the work, some while others are already further.
   if (isConstantIntValue(count, 1)) {
-    auto kernel = cast<func::FuncOp>(getInsertionBlock()->getParentOp());
-    Value context = kernel.getArgument(0);
+    Value context = contextOf(*this);
     Value isFirst = arith::CmpIOp::create(
         *this, arith::CmpIPredicate::eq,
         ThreadOp::create(*this, getIndexType(), context), index(0));

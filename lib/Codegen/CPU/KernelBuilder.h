@@ -43,11 +43,15 @@ public:
   mlir::Value sub(mlir::Value a, mlir::Value b);
   mlir::Value mul(mlir::Value a, int64_t b);
   mlir::Value div(mlir::Value a, int64_t b); // non-negative
+  mlir::Value divUp(mlir::Value a, mlir::Value b);
   mlir::Value rem(mlir::Value a, int64_t b);
   mlir::Value min(mlir::Value a, mlir::Value b);
   /// An i32 or i64 as index, clamped to [0, limit).
   mlir::Value clampedIndex(mlir::Value value, int64_t limit);
   mlir::Value less(mlir::Value a, mlir::Value b); // non-negative
+
+  /// How many threads share the kernel's work.
+  mlir::Value threads();
 
   // Control flow.
   void parallel(mlir::Value count, Body body);

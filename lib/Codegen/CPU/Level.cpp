@@ -12,7 +12,9 @@ using namespace qtale;
 // version ("+v8.6a") would let it use instructions that nobody asked for.
 //
 // A vector of 16 f32 is one register of AVX-512, two of AVX2, four of SSE and
-// NEON; with 32, 16, 16 and 32 registers, these blocks do not spill.
+// NEON; with 32, 16, 16 and 32 registers, these blocks do not spill. Where there
+// are registers for two tiles of unpacked integers, an activation that is loaded
+// is multiplied with both.
 static const Level levels[] = {
     {"x86-64-v2", "x86_64", "x86-64-v2", "", "sse4.2,popcnt", {2, 1}, {1, 1}},
     {"x86-64-v3",
@@ -35,7 +37,7 @@ static const Level levels[] = {
      "",
      "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl",
      {4, 4},
-     {4, 1}},
+     {4, 2}},
     {"x86-64-v4+vnni",
      "x86_64",
      "x86-64-v4",
@@ -43,7 +45,7 @@ static const Level levels[] = {
      "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,"
      "avx512vnni",
      {4, 4},
-     {4, 1}},
+     {4, 2}},
     {"armv8-a", "aarch64", "generic", "", "neon", {4, 1}, {2, 1}, true},
     {"armv8.2-a+dotprod",
      "aarch64",

@@ -16,48 +16,73 @@
 using namespace mlir;
 using namespace qtale;
 
-/// Tiles that a thread takes at once: enough independent sums to hide the
-/// latency of a multiply-add where there is a single row.
+/// Tiles of a group: rows of activations are read once for all of them.
 static constexpr int64_t groupTiles = 4;
+/// A thread takes up to so many groups at once, as long as there are enough
+/// chunks for all threads to end together: memory is read fastest in long runs.
+static constexpr int64_t chunkGroups = 4, chunksPerThread = 4;
 
 static int64_t tilesOf(int64_t n) { return roundUp(n, lanes) / lanes; }
-static int64_t groupsOf(int64_t n) {
+static int64_t groupsOf(int64_t n, int64_t groupTiles) {
   return llvm::divideCeil(tilesOf(n), groupTiles);
 }
 
-/// All rows of group `g` of n outputs.
-static void forGroup(KernelBuilder &b, Value g, Value rows, int64_t n,
-                     RegisterBlock many,
-                     function_ref<void(OutputBlock)> block) {
+/// body(first, count): the tiles of group `g` of n outputs.
+static void inGroup(KernelBuilder &b, Value g, int64_t n, int64_t groupTiles,
+                    function_ref<void(Value, int64_t)> body) {
   int64_t whole = tilesOf(n) / groupTiles, rest = tilesOf(n) % groupTiles;
-  auto group = [&](Value first, int64_t count) {
-    Value blocked = b.mul(b.div(rows, many.rows), many.rows);
-    b.loop(b.index(0), blocked, many.rows, [&](Value row) {
-      for (int64_t t = 0; t < count; t += many.tiles)
-        block(
-            {row, many.rows, b.add(first, t), std::min(many.tiles, count - t)});
-    });
-    if (many.rows > 1)
-      b.loop(blocked, rows, 1,
-             [&](Value row) { block({row, 1, first, count}); });
-  };
-
   Value first = b.mul(g, groupTiles);
   if (!rest)
-    group(first, groupTiles);
+    body(first, groupTiles);
   else if (!whole)
-    group(first, rest);
+    body(first, rest);
   else
     b.ifElse(
-        b.less(g, b.index(whole)), [&] { group(first, groupTiles); },
-        [&] { group(first, rest); });
+        b.less(g, b.index(whole)), [&] { body(first, groupTiles); },
+        [&] { body(first, rest); });
 }
 
-void qtale::forBlocks(KernelBuilder &b, Value rows, int64_t n,
-                      RegisterBlock many,
-                      function_ref<void(OutputBlock)> block) {
-  b.parallel(b.index(groupsOf(n)),
-             [&](Value g) { forGroup(b, g, rows, n, many, block); });
+/// body(g) for groups 0 … count - 1, in parallel, runs of them by one thread.
+static void forGroups(KernelBuilder &b, int64_t count,
+                      function_ref<void(Value)> body) {
+  Value groups = b.index(count);
+  Value run = b.divUp(groups, b.mul(b.threads(), chunksPerThread));
+  run = b.min(run, b.index(chunkGroups));
+  b.parallel(b.divUp(groups, run), [&](Value chunk) {
+    Value first = arith::MulIOp::create(b, chunk, run);
+    b.loop(first, b.min(b.add(first, run), groups), 1, body);
+  });
+}
+
+void qtale::forTileGroups(KernelBuilder &b, int64_t n, int64_t groupTiles,
+                          function_ref<void(Value, int64_t)> body) {
+  forGroups(b, groupsOf(n, groupTiles),
+            [&](Value g) { inGroup(b, g, n, groupTiles, body); });
+}
+
+void qtale::forRowBlocks(KernelBuilder &b, Value rows,
+                         ArrayRef<BlockShape> shapes,
+                         function_ref<void(Value, const BlockShape &)> body) {
+  Value done = b.index(0);
+  for (const BlockShape &shape : shapes) {
+    Value until = rows;
+    if (shape.rows > 1) {
+      Value blocks = b.div(b.sub(rows, done), shape.rows);
+      if (shape.first)
+        blocks = b.min(blocks, b.index(1));
+      until = b.add(done, b.mul(blocks, shape.rows));
+    }
+    b.loop(done, until, shape.rows, [&](Value row) { body(row, shape); });
+    done = until;
+  }
+}
+
+void qtale::forTiles(KernelBuilder &b, int64_t count, int64_t step,
+                     function_ref<void(Value, int64_t)> body) {
+  int64_t even = count / step * step;
+  b.loop(0, even, step, [&](Value tile) { body(tile, step); });
+  if (even < count)
+    body(b.index(even), count - even);
 }
 
 //===----------------------------------------------------------------------===//
@@ -132,52 +157,68 @@ SmallVector<Value> qtale::sumBlock(KernelBuilder &b, const Level &level,
   return sumFloat(b, x.buffer, weight, matrix, at);
 }
 
-RegisterBlock qtale::blockShape(const Level &level, Activations x,
-                                Matrix matrix) {
+SmallVector<BlockShape> qtale::blockShapes(const Level &level, Activations x,
+                                           Matrix matrix) {
+  // A single row needs some tiles to hide the latency of a multiply-add.
   if (!matrix.packed.getScheme())
-    return level.floatBlock;
-  return x.format ? level.intBlock : RegisterBlock{level.intBlock.rows, 1};
+    return {{level.floatBlock.rows, level.floatBlock.tiles}, {1, groupTiles}};
+  // With integers there is enough else to do. The first rows read the weights
+  // from memory, which is fastest as one ascending stream: a tile at a time.
+  SmallVector<BlockShape> shapes;
+  auto [rows, tiles] = level.intBlock;
+  if (x.format && tiles > 1)
+    shapes = {{rows, 1, /*first=*/true}, {rows, tiles}};
+  else
+    shapes = {{rows, 1}};
+  while (rows /= 2)
+    shapes.push_back({rows, 1});
+  return shapes;
 }
 
-/// One product's block, from sums to memory.
-static void buildBlock(KernelBuilder &b, const Level &level, Activations x,
-                       const Product &product, OutputBlock at) {
-  int64_t n = product.matrix.n;
-  const Epilogue &epilogue = product.epilogue;
-  SmallVector<Value> sums =
-      sumBlock(b, level, x, product.weight, product.matrix, at);
-  addBias(b, sums, at, n, epilogue.bias);
-  addResidual(b, sums, at, n, epilogue.residual);
-  storeBlock(b, sums, at, n, epilogue.out);
+/// One product's rows and tiles [first, first + count), from sums to memory.
+static void buildTiles(KernelBuilder &b, const Level &level, Activations x,
+                       const Product &product, Value first, int64_t count) {
+  const auto &[weight, matrix, epilogue] = product;
+  forRowBlocks(
+      b, b.dim(x.buffer, 0), blockShapes(level, x, matrix),
+      [&](Value row, const BlockShape &shape) {
+        forTiles(b, count, shape.tiles, [&](Value tile, int64_t tiles) {
+          OutputBlock at{row, shape.rows, b.add(first, tile), tiles};
+          SmallVector<Value> sums = sumBlock(b, level, x, weight, matrix, at);
+          addBias(b, sums, at, matrix.n, epilogue.bias);
+          addResidual(b, sums, at, matrix.n, epilogue.residual);
+          storeBlock(b, sums, at, matrix.n, epilogue.out);
+        });
+      });
 }
 
 void qtale::buildMatmul(KernelBuilder &b, const Level &level, Activations x,
                         const Product &product) {
-  forBlocks(b, b.dim(x.buffer, 0), product.matrix.n,
-            blockShape(level, x, product.matrix),
-            [&](OutputBlock at) { buildBlock(b, level, x, product, at); });
+  forTileGroups(b, product.matrix.n, groupTiles,
+                [&](Value first, int64_t count) {
+                  buildTiles(b, level, x, product, first, count);
+                });
 }
 
 void qtale::buildJointMatmul(KernelBuilder &b, const Level &level,
                              Activations x, ArrayRef<Product> products) {
   int64_t groups = 0;
   for (const Product &product : products)
-    groups += groupsOf(product.matrix.n);
-  b.parallel(b.index(groups), [&](Value g) {
+    groups += groupsOf(product.matrix.n, groupTiles);
+  forGroups(b, groups, [&](Value g) {
     // Group g is one of the first product's, or of the rest's.
     std::function<void(ArrayRef<Product>, Value)> build =
         [&](ArrayRef<Product> rest, Value g) {
-          const Product &first = rest.front();
-          Matrix matrix = first.matrix;
-          Value own = b.index(groupsOf(matrix.n));
+          const Product &front = rest.front();
+          int64_t n = front.matrix.n;
           auto here = [&] {
-            forGroup(b, g, b.dim(x.buffer, 0), matrix.n,
-                     blockShape(level, x, matrix), [&](OutputBlock at) {
-                       buildBlock(b, level, x, first, at);
-                     });
+            inGroup(b, g, n, groupTiles, [&](Value first, int64_t count) {
+              buildTiles(b, level, x, front, first, count);
+            });
           };
           if (rest.size() == 1)
             return here();
+          Value own = b.index(groupsOf(n, groupTiles));
           b.ifElse(b.less(g, own), here,
                    [&] { build(rest.drop_front(), b.sub(g, own)); });
         };

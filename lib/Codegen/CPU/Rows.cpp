@@ -29,31 +29,28 @@ static Value loadPacked(KernelBuilder &b, Value table, Matrix matrix,
     return b.toF32(scalar(type, b.add(tile, b.mul(at, type.getWidth() / 8))));
   }
 
-  // Block of 32 k, and in it (4-bit) half, vector j, byte i; see
+  // Group, in it a step of 32 k, in that (4-bit) half, vector j, byte i; see
   // QTale_PackedAttr.
-  Value block = b.div(k, 32), in = b.rem(k, 32);
+  Value group = b.add(
+      tile, b.mul(b.div(k, scheme.getGroup()), matrix.packed.getGroupBytes()));
+  Value step = b.div(b.rem(k, scheme.getGroup()), 32), in = b.rem(k, 32);
   bool nibbles = scheme.getBits() == 4;
   Value j = nibbles ? b.div(b.rem(in, 16), 4) : b.div(in, 4);
-  Value at =
-      b.add(b.mul(block, 32 * lanes * scheme.getBits() / 8),
-            b.add(b.mul(j, 4 * lanes), b.add(b.mul(lane, 4), b.rem(in, 4))));
-  Value q = byte(b.add(tile, at));
+  Value at = b.add(b.mul(step, 32 * lanes * scheme.getBits() / 8),
+                   matrix.packed.getValuesOffset());
+  at = b.add(at,
+             b.add(b.mul(j, 4 * lanes), b.add(b.mul(lane, 4), b.rem(in, 4))));
+  Value q = byte(b.add(group, at));
   if (nibbles) {
     Value shift =
         arith::IndexCastOp::create(b, b.getI32Type(), b.mul(b.div(in, 16), 4));
     q = arith::AndIOp::create(b, arith::ShRUIOp::create(b, q, shift),
                               b.i32(15));
   }
-  Value group = b.div(k, scheme.getGroup());
-  Value entry = b.add(b.mul(group, lanes), lane);
   Value zero = b.i32(1 << (scheme.getBits() - 1));
   if (scheme.getAsymmetric())
-    zero =
-        byte(b.add(tile, b.add(entry, matrix.packed.getZerosOffset(matrix.k))));
-  Value scale = b.toF32(
-      scalar(b.getF16Type(),
-             b.add(tile, b.add(b.mul(entry, 2),
-                               matrix.packed.getScalesOffset(matrix.k)))));
+    zero = byte(b.add(group, b.add(lane, matrix.packed.getZerosOffset())));
+  Value scale = b.toF32(scalar(b.getF16Type(), b.add(group, b.mul(lane, 2))));
   Value value = arith::SIToFPOp::create(b, b.getF32Type(),
                                         arith::SubIOp::create(b, q, zero));
   return arith::MulFOp::create(b, value, scale);

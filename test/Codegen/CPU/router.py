@@ -5,7 +5,7 @@
 
 import numpy as np
 from execute import Main
-from packed import declare, pack_float, padded
+from packed import declare, pack_float
 
 f32 = np.float32
 random = np.random.default_rng(3)
@@ -56,6 +56,11 @@ EQUATIONS = {"mlp2": mlp2, "linear": linear, "gate": gate}
 MATRIX = {"mlp2": 0, "gate": 1}
 
 
+def aligned(data: bytes) -> bytes:
+    """As the weights file aligns tensors."""
+    return data + bytes(-len(data) % 64)
+
+
 def router(d: int, weights: dict[str, list[np.ndarray]], element: str) -> tuple[Main, bytes]:
     """A program that gives the probabilities of all kinds for its rows."""
     declarations, lines, data = [], [], b""
@@ -67,12 +72,12 @@ def router(d: int, weights: dict[str, list[np.ndarray]], element: str) -> tuple[
                 text, type_ = declare(name, value.shape, element)
                 stored = value.astype(np.float16) if element == "f16" else value
                 values[i] = stored.astype(f32)
-                data += padded(pack_float(stored))
+                data += aligned(pack_float(stored))
             else:
                 type_ = f"tensor<{'x'.join(map(str, value.shape))}xf32>"
                 source = f'#qtale.source<file = "w", offset = 0, bytes = {value.nbytes}, '
                 text = f"qtale.weight @{name} : {type_} = {source}type = {type_}>"
-                data += padded(value.tobytes())
+                data += aligned(value.tobytes())
             declarations.append(text)
             lines.append(f"%{name} = qtale.param @{name} : {type_}")
             names.append(f"%{name}")

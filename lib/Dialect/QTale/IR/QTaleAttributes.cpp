@@ -2,8 +2,8 @@
 //
 //   shape [N, K]  +  encoding  -->  bytes
 //
-//   a tile of 16 rows:  | values, 32 k by 32 k | scales | zero points |
-//                       each plane padded to 64 bytes
+//   a tile of 16 rows:  group 0, group 1, …, each of
+//                       | scales | zero points | values, 32 k by 32 k |
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,9 +27,6 @@ void QTaleDialect::registerAttributes() {
 #include "qtale/Dialect/QTale/IR/QTaleAttributes.cpp.inc"
       >();
 }
-
-/// Planes and plain weights start at multiples of a cache line.
-static constexpr int64_t alignment = 64;
 
 static LogicalResult verifyGroup(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef what, int64_t group) {
@@ -66,24 +63,20 @@ FloatType PackedAttr::getFloat() const {
   return type ? cast<FloatType>(type.getValue()) : FloatType();
 }
 
-int64_t PackedAttr::getScalesOffset(int64_t k) const {
-  IntAttr scheme = getScheme();
-  return tileRows * roundUp(k, scheme.getGroup()) * scheme.getBits() / 8;
+int64_t PackedAttr::getValuesOffset() const {
+  return getZerosOffset() + (getScheme().getAsymmetric() ? tileRows : 0);
 }
 
-int64_t PackedAttr::getZerosOffset(int64_t k) const {
-  int64_t groups = roundUp(k, getScheme().getGroup()) / getScheme().getGroup();
-  return getScalesOffset(k) + roundUp(groups * tileRows * 2, alignment);
+int64_t PackedAttr::getGroupBytes() const {
+  IntAttr scheme = getScheme();
+  return getValuesOffset() +
+         tileRows * scheme.getGroup() * scheme.getBits() / 8;
 }
 
 int64_t PackedAttr::getTileBytes(int64_t k) const {
-  IntAttr scheme = getScheme();
-  if (!scheme)
-    return tileRows * k * getFloat().getWidth() / 8;
-  int64_t groups = roundUp(k, scheme.getGroup()) / scheme.getGroup();
-  int64_t zeros =
-      scheme.getAsymmetric() ? roundUp(groups * tileRows, alignment) : 0;
-  return getZerosOffset(k) + zeros;
+  if (IntAttr scheme = getScheme())
+    return llvm::divideCeil(k, scheme.getGroup()) * getGroupBytes();
+  return tileRows * k * getFloat().getWidth() / 8;
 }
 
 int64_t PackedAttr::getBytes(int64_t n, int64_t k) const {

@@ -7,10 +7,6 @@ import numpy as np
 TILE = 16
 
 
-def padded(data: bytes, unit: int = 64) -> bytes:
-    return data + bytes(-len(data) % unit)
-
-
 def declare(name: str, shape: tuple[int, int], element: str, scheme: str = "") -> tuple[str, str]:
     """(declaration, type) of a packed weight."""
     n, k = shape
@@ -66,12 +62,12 @@ class IntMatrix:
         data = b""
         for first in range(0, len(q), TILE):
             rows = slice(first, first + TILE)
-            data += padded(
-                b"".join(self._block(q[rows, k : k + 32]) for k in range(0, q.shape[1], 32))
-            )
-            data += padded(scales[rows].T.tobytes())
-            if self.asymmetric:
-                data += padded(zeros[rows].T.tobytes())
+            for g in range(groups):
+                data += scales[rows, g].tobytes()
+                if self.asymmetric:
+                    data += zeros[rows, g].tobytes()
+                blocks = range(g * self.group, (g + 1) * self.group, 32)
+                data += b"".join(self._block(q[rows, k : k + 32]) for k in blocks)
         return data
 
     def _block(self, block: np.ndarray) -> bytes:

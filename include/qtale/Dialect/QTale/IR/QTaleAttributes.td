@@ -42,14 +42,15 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed"> {
 
     Float: `[N/16][K][16]` elements.
 
-    Integers: a tile holds three planes, each padded to 64 bytes, of K padded
-    to whole groups:
+    Integers: a tile holds its groups of K, the last one padded, one behind the
+    other, so that decoding reads one ascending stream, which is what processors
+    prefetch best. A group holds
+    - scales: 16 float16;
+    - zero points, if asymmetric: 16 bytes;
     - values, for each 32 k: 4-bit: 4 vectors of 64 bytes, byte `4 * row + i` of
       vector j has `k = 4 j + i` in its low half and `k = 16 + 4 j + i` in its
       high half; 8-bit: 8 vectors, byte `4 * row + i` of vector j is `k = 4 j + i`.
       Stored unsigned: symmetric schemes add 8 or 128.
-    - scales: for each group 16 float16;
-    - zero points, if asymmetric: for each group 16 bytes.
 
     Constraints:
     - (C1) the format is `#qtale.int`, f32, f16 or bf16.
@@ -64,11 +65,13 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed"> {
     IntAttr getScheme() const { return ::llvm::dyn_cast<IntAttr>(getFormat()); }
     /// The float type, or null where the format is a scheme.
     ::mlir::FloatType getFloat() const;
-    /// Bytes of one tile of weights with `k` inputs, its planes included.
+    /// Bytes of one tile of weights with `k` inputs, all groups included.
     int64_t getTileBytes(int64_t k) const;
-    /// Offset of the scales and zero points in a tile (integers only).
-    int64_t getScalesOffset(int64_t k) const;
-    int64_t getZerosOffset(int64_t k) const;
+    /// Bytes of a group in a tile. Its scales come first, then (integers only)
+    /// zero points and values.
+    int64_t getGroupBytes() const;
+    int64_t getZerosOffset() const { return 2 * tileRows; }
+    int64_t getValuesOffset() const;
     /// Bytes of a whole weight [n, k].
     int64_t getBytes(int64_t n, int64_t k) const;
   }];

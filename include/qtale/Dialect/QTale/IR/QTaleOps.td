@@ -378,6 +378,13 @@ def QTale_ThreadOp : QTale_Op<"thread", [Pure]> {
   let assemblyFormat = "$context attr-dict";
 }
 
+def QTale_ThreadsOp : QTale_Op<"threads", [Pure]> {
+  let summary = "how many threads the team has";
+  let arguments = (ins QTale_ContextType:$context);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$context attr-dict";
+}
+
 def QTale_NextChunkOp : QTale_Op<"next_chunk"> {
   let summary = "the next chunk of the parallel loop that the team is in";
   let arguments = (ins QTale_ContextType:$context);
