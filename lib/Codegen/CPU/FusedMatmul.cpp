@@ -105,7 +105,7 @@ private:
 void qtale::buildFusedMatmul(KernelBuilder &b, const Level &level,
                              Activations x, const FusedProduct &product,
                              Activations out) {
-  SmallVector<BlockShape> shapes = blockShapes(level, x, product.matrix);
+  SmallVector<RegisterBlock> shapes = blockShapes(level, product.matrix);
   auto type =
       MemRefType::get({shapes[0].rows * groupTiles, lanes}, b.getF32Type());
   SmallVector<Value> scratch;
@@ -116,7 +116,7 @@ void qtale::buildFusedMatmul(KernelBuilder &b, const Level &level,
   forTileGroups(b, product.matrix.n, groupTiles,
                 [&](Value first, int64_t count) {
                   forRowBlocks(b, b.dim(x.buffer, 0), shapes,
-                               [&](Value row, const BlockShape &shape) {
+                               [&](Value row, const RegisterBlock &shape) {
                                  block.build({row, shape.rows, first, count},
                                              shape.tiles, out);
                                });

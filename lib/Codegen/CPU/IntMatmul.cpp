@@ -125,80 +125,55 @@ SmallVector<Value> unpack(KernelBuilder &b, Reader &reader, Value group,
   return vectors;
 }
 
-/// For each tile, `start` and the sum over the block of q * x, a lane for each
-/// output. Two chains: one would wait for itself.
-SmallVector<Value> dotBlock(KernelBuilder &b,
-                            ArrayRef<SmallVector<Value>> weights, int64_t bits,
-                            bool signedBytes, BlockInput x,
-                            SmallVector<Value> starts) {
+/// `start` and the sum over the block of q * x, a lane for each output. Two
+/// chains: one would wait for itself.
+Value dotBlock(KernelBuilder &b, ArrayRef<Value> weights, int64_t bits,
+               bool signedBytes, BlockInput x, Value start) {
   UnitAttr isSigned = signedBytes ? b.getUnitAttr() : UnitAttr();
-  SmallVector<Value> others(starts.size(), b.zeros(b.i32x()));
-  for (int64_t i = 0; i < blockK / 4; ++i) {
-    Value word = x.word(4 * i);
-    MutableArrayRef<Value> sums = i < blockK / 8 ? starts : others;
-    for (auto [t, sum] : llvm::enumerate(sums))
-      sum = DotOp::create(b, b.i32x(), weights[t][i], word, sum,
-                          b.getI64IntegerAttr(bits), isSigned);
+  Value sums[2] = {start, b.zeros(b.i32x())};
+  for (auto [i, vector] : llvm::enumerate(weights)) {
+    Value &sum = sums[i / (weights.size() / 2)];
+    sum = DotOp::create(b, b.i32x(), vector, x.word(4 * i), sum,
+                        b.getI64IntegerAttr(bits), isSigned);
   }
-  for (auto [sum, other] : llvm::zip_equal(starts, others))
-    sum = arith::AddIOp::create(b, sum, other);
-  return starts;
+  return arith::AddIOp::create(b, sums[0], sums[1]);
 }
 
-/// All tiles of a block are summed at once, so that an activation is loaded once
-/// for all of them.
 SmallVector<Value> sumIntInt(KernelBuilder &b, const Level &level, Value input,
                              IntRowsAttr format, Reader reader,
                              OutputBlock out) {
   int64_t paddedK = format.getPaddedK(reader.matrix.k);
   int64_t groupK = reader.scheme.getGroup(), steps = groupK / blockK;
   bool signedBytes = level.signedBytes && !reader.nibbles();
-  struct Group {
-    Value at, scales, zeros;
-  };
-  auto readGroup = [&](int64_t t, Value group) -> Group {
-    Value at = reader.at(b.add(out.tile, t), group);
-    Value scales = reader.scales(at), zeros = reader.zeros(at);
-    if (signedBytes)
-      zeros = arith::SubIOp::create(b, zeros, b.splat(b.i32(128)));
-    return {at, scales, arith::SubIOp::create(b, b.zeros(b.i32x()), zeros)};
-  };
-  auto addStep = [&](ArrayRef<Group> groups, Value step, Value block,
-                     MutableArrayRef<Value> sums) {
-    SmallVector<SmallVector<Value>> vectors;
-    for (const Group &group : groups)
-      vectors.push_back(unpack(b, reader, group.at, step, signedBytes));
-    for (int64_t m = 0; m < out.rows; ++m) {
-      BlockInput x{b, input, b.add(out.row, m), block, paddedK};
-      Value sum = b.splat(x.sum()), scale = b.splat(x.scale());
-      SmallVector<Value> starts;
-      for (const Group &group : groups)
-        starts.push_back(arith::MulIOp::create(b, group.zeros, sum));
-      SmallVector<Value> dots =
-          dotBlock(b, vectors, reader.scheme.getBits(), signedBytes, x, starts);
-      for (int64_t t = 0; t < out.tiles; ++t) {
-        Value both = arith::MulFOp::create(b, groups[t].scales, scale);
-        Value &sum = sums[m * out.tiles + t];
-        sum = b.fma(arith::SIToFPOp::create(b, b.f32x(), dots[t]), both, sum);
-      }
-    }
-  };
-
-  SmallVector<Value> sums(out.rows * out.tiles, b.zeros(b.f32x()));
-  return b.loop(b.index(0), b.index(paddedK / groupK), 1, sums,
-                [&](Value group, ValueRange carried) {
-                  SmallVector<Group> groups;
-                  for (int64_t t = 0; t < out.tiles; ++t)
-                    groups.push_back(readGroup(t, group));
-                  return reader.forSteps(steps, SmallVector<Value>(carried),
-                                         [&](Value step, ValueRange inner) {
-                                           SmallVector<Value> next(inner);
-                                           Value block =
-                                               b.add(b.mul(group, steps), step);
-                                           addStep(groups, step, block, next);
-                                           return next;
-                                         });
-                });
+  SmallVector<Value> sums(out.rows, b.zeros(b.f32x()));
+  return b.loop(
+      b.index(0), b.index(paddedK / groupK), 1, sums,
+      [&](Value group, ValueRange carried) {
+        Value at = reader.at(out.tile, group);
+        Value scales = reader.scales(at), zeros = reader.zeros(at);
+        if (signedBytes)
+          zeros = arith::SubIOp::create(b, zeros, b.splat(b.i32(128)));
+        zeros = arith::SubIOp::create(b, b.zeros(b.i32x()), zeros);
+        return reader.forSteps(
+            steps, SmallVector<Value>(carried),
+            [&](Value step, ValueRange inner) {
+              SmallVector<Value> next(inner);
+              SmallVector<Value> weights =
+                  unpack(b, reader, at, step, signedBytes);
+              Value block = b.add(b.mul(group, steps), step);
+              for (int64_t m = 0; m < out.rows; ++m) {
+                BlockInput x{b, input, b.add(out.row, m), block, paddedK};
+                Value start = arith::MulIOp::create(b, zeros, b.splat(x.sum()));
+                Value dot = dotBlock(b, weights, reader.scheme.getBits(),
+                                     signedBytes, x, start);
+                Value scale =
+                    arith::MulFOp::create(b, scales, b.splat(x.scale()));
+                next[m] = b.fma(arith::SIToFPOp::create(b, b.f32x(), dot),
+                                scale, next[m]);
+              }
+              return next;
+            });
+      });
 }
 
 //===----------------------------------------------------------------------===//
@@ -233,7 +208,6 @@ void addFloatStep(KernelBuilder &b, Reader &reader, Value input, Value row,
 
 SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
                                OutputBlock out) {
-  assert(out.tiles == 1 && "see blockShapes");
   int64_t k = reader.matrix.k, groupK = reader.scheme.getGroup();
   int64_t whole = k / groupK, rest = k % groupK;
   auto addSteps = [&](Value group, int64_t count, ValueRange sums) {
@@ -267,6 +241,7 @@ SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
 SmallVector<Value> qtale::sumInt(KernelBuilder &b, const Level &level,
                                  Activations x, Value weight, Matrix matrix,
                                  OutputBlock at) {
+  assert(at.tiles == 1 && "see blockShapes");
   Reader reader{b, weight, matrix};
   if (x.format)
     return sumIntInt(b, level, x.buffer, x.format, reader, at);

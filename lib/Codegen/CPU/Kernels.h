@@ -113,24 +113,17 @@ llvm::SmallVector<mlir::Value> sumInt(KernelBuilder &b, const Level &level,
                                       Activations x, mlir::Value weight,
                                       Matrix matrix,
                                       OutputBlock at); // IntMatmul.cpp
-/// Rows by tiles that are summed at once: as many blocks of the first shape as
-/// there are rows for, at most one where it is for the `first` rows; then of the
-/// next shape.
-struct BlockShape {
-  int64_t rows, tiles;
-  bool first = false;
-};
 /// Blocks that fit into the level's registers, from many rows to one.
-llvm::SmallVector<BlockShape> blockShapes(const Level &level, Activations x,
-                                          Matrix matrix);
+llvm::SmallVector<RegisterBlock> blockShapes(const Level &level, Matrix matrix);
 /// body(first, count) for all tiles of n outputs, `groupTiles` or what is left of
 /// them, in parallel.
 void forTileGroups(KernelBuilder &b, int64_t n, int64_t groupTiles,
                    llvm::function_ref<void(mlir::Value, int64_t)> body);
-/// body(row, shape) for all rows, one shape after the other.
+/// body(row, shape) for all rows: as many blocks of the first shape as there are
+/// rows for, then of the next.
 void forRowBlocks(
-    KernelBuilder &b, mlir::Value rows, llvm::ArrayRef<BlockShape> shapes,
-    llvm::function_ref<void(mlir::Value, const BlockShape &)> body);
+    KernelBuilder &b, mlir::Value rows, llvm::ArrayRef<RegisterBlock> shapes,
+    llvm::function_ref<void(mlir::Value, const RegisterBlock &)> body);
 /// body(tile, size) for `count` tiles, `step` or what is left of them.
 void forTiles(KernelBuilder &b, int64_t count, int64_t step,
               llvm::function_ref<void(mlir::Value, int64_t)> body);

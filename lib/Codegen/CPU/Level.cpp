@@ -12,32 +12,24 @@ using namespace qtale;
 // version ("+v8.6a") would let it use instructions that nobody asked for.
 //
 // A vector of 16 f32 is one register of AVX-512, two of AVX2, four of SSE and
-// NEON; with 32, 16, 16 and 32 registers, these blocks do not spill. Where there
-// are registers for two tiles of unpacked integers, an activation that is loaded
-// is multiplied with both.
+// NEON; with 32, 16, 16 and 32 registers, these blocks do not spill.
 static const Level levels[] = {
-    {"x86-64-v2", "x86_64", "x86-64-v2", "", "sse4.2,popcnt", {2, 1}, {1, 1}},
-    {"x86-64-v3",
-     "x86_64",
-     "x86-64-v3",
-     "",
-     "avx2,fma,f16c,bmi2",
-     {4, 1},
-     {2, 1}},
+    {"x86-64-v2", "x86_64", "x86-64-v2", "", "sse4.2,popcnt", {2, 1}, 1},
+    {"x86-64-v3", "x86_64", "x86-64-v3", "", "avx2,fma,f16c,bmi2", {4, 1}, 2},
     {"x86-64-v3+avxvnni",
      "x86_64",
      "x86-64-v3",
      "+avxvnni",
      "avx2,fma,f16c,bmi2,avxvnni",
      {4, 1},
-     {2, 1}},
+     2},
     {"x86-64-v4",
      "x86_64",
      "x86-64-v4",
      "",
      "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl",
      {4, 4},
-     {4, 2}},
+     4},
     {"x86-64-v4+vnni",
      "x86_64",
      "x86-64-v4",
@@ -45,15 +37,15 @@ static const Level levels[] = {
      "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,"
      "avx512vnni",
      {4, 4},
-     {4, 2}},
-    {"armv8-a", "aarch64", "generic", "", "neon", {4, 1}, {2, 1}, true},
+     4},
+    {"armv8-a", "aarch64", "generic", "", "neon", {4, 1}, 2, true},
     {"armv8.2-a+dotprod",
      "aarch64",
      "generic",
      "+dotprod",
      "neon,dotprod",
      {4, 1},
-     {2, 1},
+     2,
      true},
     {"armv8.6-a+i8mm",
      "aarch64",
@@ -61,7 +53,7 @@ static const Level levels[] = {
      "+dotprod,+i8mm",
      "neon,dotprod,i8mm",
      {4, 1},
-     {2, 1}},
+     2},
 };
 
 llvm::ArrayRef<Level> qtale::getLevels() { return levels; }

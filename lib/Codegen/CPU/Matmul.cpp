@@ -60,18 +60,15 @@ void qtale::forTileGroups(KernelBuilder &b, int64_t n, int64_t groupTiles,
             [&](Value g) { inGroup(b, g, n, groupTiles, body); });
 }
 
-void qtale::forRowBlocks(KernelBuilder &b, Value rows,
-                         ArrayRef<BlockShape> shapes,
-                         function_ref<void(Value, const BlockShape &)> body) {
+void qtale::forRowBlocks(
+    KernelBuilder &b, Value rows, ArrayRef<RegisterBlock> shapes,
+    function_ref<void(Value, const RegisterBlock &)> body) {
   Value done = b.index(0);
-  for (const BlockShape &shape : shapes) {
+  for (const RegisterBlock &shape : shapes) {
     Value until = rows;
-    if (shape.rows > 1) {
-      Value blocks = b.div(b.sub(rows, done), shape.rows);
-      if (shape.first)
-        blocks = b.min(blocks, b.index(1));
-      until = b.add(done, b.mul(blocks, shape.rows));
-    }
+    if (shape.rows > 1)
+      until =
+          b.add(done, b.mul(b.div(b.sub(rows, done), shape.rows), shape.rows));
     b.loop(done, until, shape.rows, [&](Value row) { body(row, shape); });
     done = until;
   }
@@ -157,20 +154,15 @@ SmallVector<Value> qtale::sumBlock(KernelBuilder &b, const Level &level,
   return sumFloat(b, x.buffer, weight, matrix, at);
 }
 
-SmallVector<BlockShape> qtale::blockShapes(const Level &level, Activations x,
-                                           Matrix matrix) {
-  // A single row needs some tiles to hide the latency of a multiply-add.
+SmallVector<RegisterBlock> qtale::blockShapes(const Level &level,
+                                              Matrix matrix) {
+  // A single row needs some tiles to hide the latency of a multiply-add. With
+  // integers there is enough else to do, and memory is fastest as one ascending
+  // stream: a tile at a time.
   if (!matrix.packed.getScheme())
-    return {{level.floatBlock.rows, level.floatBlock.tiles}, {1, groupTiles}};
-  // With integers there is enough else to do. The first rows read the weights
-  // from memory, which is fastest as one ascending stream: a tile at a time.
-  SmallVector<BlockShape> shapes;
-  auto [rows, tiles] = level.intBlock;
-  if (x.format && tiles > 1)
-    shapes = {{rows, 1, /*first=*/true}, {rows, tiles}};
-  else
-    shapes = {{rows, 1}};
-  while (rows /= 2)
+    return {level.floatBlock, {1, groupTiles}};
+  SmallVector<RegisterBlock> shapes;
+  for (int64_t rows = level.intRows; rows >= 1; rows /= 2)
     shapes.push_back({rows, 1});
   return shapes;
 }
@@ -180,8 +172,8 @@ static void buildTiles(KernelBuilder &b, const Level &level, Activations x,
                        const Product &product, Value first, int64_t count) {
   const auto &[weight, matrix, epilogue] = product;
   forRowBlocks(
-      b, b.dim(x.buffer, 0), blockShapes(level, x, matrix),
-      [&](Value row, const BlockShape &shape) {
+      b, b.dim(x.buffer, 0), blockShapes(level, matrix),
+      [&](Value row, const RegisterBlock &shape) {
         forTiles(b, count, shape.tiles, [&](Value tile, int64_t tiles) {
           OutputBlock at{row, shape.rows, b.add(first, tile), tiles};
           SmallVector<Value> sums = sumBlock(b, level, x, weight, matrix, at);

@@ -22,7 +22,7 @@ struct Level {
   llvm::StringLiteral features;     // LLVM's, beyond the cpu's
   llvm::StringLiteral required;     // what the runtime asks the machine for
   RegisterBlock floatBlock;         // float kernels, many rows
-  RegisterBlock intBlock;           // integer kernels, many rows
+  int64_t intRows;                  // integer kernels: rows by one tile
   /// 8-bit weights are made signed before their products: there is no
   /// instruction for unsigned by signed bytes.
   bool signedBytes = false;
