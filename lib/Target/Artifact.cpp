@@ -141,8 +141,7 @@ Error ArtifactWriter::writeFiles(const ScratchFolder &scratch,
   return artifact.keep();
 }
 
-Error ArtifactWriter::appendWeights(OutputFile &artifact,
-                                    OutputFile &weights) {
+Error ArtifactWriter::appendWeights(OutputFile &artifact, OutputFile &weights) {
   Expected<uint64_t> size = artifact.getSize();
   if (!size)
     return size.takeError();

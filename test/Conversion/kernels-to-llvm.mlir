@@ -70,14 +70,17 @@ func.func @mark(%context: !qtale.context, %rows: index) {
 // CHECK:       llvm.load %{{.*}} : !llvm.ptr -> i64
 // CHECK:       llvm.getelementptr %{{.*}}[32] : (!llvm.ptr) -> !llvm.ptr, i8
 // CHECK:       llvm.load %{{.*}} : !llvm.ptr -> i64
+// CHECK:       llvm.getelementptr %{{.*}}[40] : (!llvm.ptr) -> !llvm.ptr, i8
+// CHECK:       llvm.load %{{.*}} : !llvm.ptr -> i64
 // CHECK:       llvm.call @qtale_rt_next_chunk(%{{.*}})
 // CHECK:       llvm.call @qtale_rt_barrier(%{{.*}})
-func.func @numbers(%context: !qtale.context) -> (index, index, index) {
+func.func @numbers(%context: !qtale.context) -> (index, index, index, index) {
   %limit = qtale.arena_limit %context
   %thread = qtale.thread %context
+  %threads = qtale.threads %context
   %chunk = qtale.next_chunk %context
   qtale.barrier %context
-  return %limit, %thread, %chunk : index, index, index
+  return %limit, %thread, %threads, %chunk : index, index, index, index
 }
 
 // Arguments are pointers to descriptors, one behind the other.

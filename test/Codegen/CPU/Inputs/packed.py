@@ -51,6 +51,7 @@ class IntMatrix:
         return (self.q.astype(np.float64) - wide[0]) * wide[1].astype(np.float64)
 
     def pack(self) -> bytes:
+        """Padded as the weights file pads tensors."""
         n, k = self.q.shape
         groups = self.scales.shape[1]
         # What lies beyond the last k meets activations that are zero: any value will do.
@@ -68,7 +69,7 @@ class IntMatrix:
                     data += zeros[rows, g].tobytes()
                 blocks = range(g * self.group, (g + 1) * self.group, 32)
                 data += b"".join(self._block(q[rows, k : k + 32]) for k in blocks)
-        return data
+        return data + bytes(-len(data) % 64)
 
     def _block(self, block: np.ndarray) -> bytes:
         # [row, vector, i] -> [vector, row, i]

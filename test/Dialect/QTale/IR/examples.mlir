@@ -108,6 +108,8 @@ func.func @entry(%context: !qtale.context, %arguments: !llvm.ptr, %rows: index) 
   qtale.store_result %arguments, 1, %x : !llvm.ptr, memref<?xf32>
   // CHECK: qtale.thread %{{.*}}
   %thread = qtale.thread %context
+  // CHECK: qtale.threads %{{.*}}
+  %threads = qtale.threads %context
   // CHECK: qtale.next_chunk %{{.*}}
   %chunk = qtale.next_chunk %context
   // CHECK: qtale.barrier %{{.*}}
