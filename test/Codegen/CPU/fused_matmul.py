@@ -6,7 +6,8 @@
 
 import numpy as np
 from execute import compile_main, run
-from packed import declare, int_matrix, pack_float
+from packed import int_matrix, pack_float
+from program import Program, rows_type
 
 f32 = np.float32
 random = np.random.default_rng(13)
@@ -21,48 +22,9 @@ SILU = """%one = arith.constant 1.0 : f32
       %p = arith.mulf %m, %b : f32"""
 
 
-class Text:
-    """A module's @main, put together; what it takes and what it gives."""
-
-    def __init__(self) -> None:
-        self.weights = b""
-        self.declarations: list[str] = []
-        self.lines: list[str] = ["%c0 = arith.constant 0 : index"]
-        self.arguments: list[str] = []
-        self.results: list[tuple[str, str]] = []
-
-    def weight(self, shape: tuple[int, int], data: bytes, element: str, scheme: str = "") -> str:
-        """Declares a packed weight; its type. Its value is `%w<number>`."""
-        name = f"w{len(self.declarations)}"
-        text, type_ = declare(name, shape, element, scheme)
-        self.declarations.append(text)
-        self.lines.append(f"%{name} = qtale.param @{name} : {type_}")
-        self.weights += data + bytes(-len(data) % 64)
-        return type_
-
-    def argument(self, name: str, type_: str) -> None:
-        self.arguments.append(f'{name}: {type_} {{qtale.name = "x", qtale.dtype = "float32"}}')
-
-    def result(self, name: str, type_: str) -> None:
-        self.results.append((name, type_))
-
-    def __str__(self) -> str:
-        port = '{qtale.name = "y", qtale.dtype = "float32"}'
-        types = ", ".join(type_ for _, type_ in self.results)
-        given = ", ".join(f"{type_} {port}" for _, type_ in self.results)
-        names = ", ".join(name for name, _ in self.results)
-        body = "\n    ".join([*self.lines, f"return {names} : {types}"])
-        head = f"func.func @main({', '.join(self.arguments)}) -> ({given})"
-        return "\n".join([*self.declarations, f"{head} {{\n    {body}\n}}"])
-
-
-def rows_type(k: int, group: int) -> str:
-    return f"tensor<?x{k}xf32, #qtale.int_rows<pad = {group}>>"
-
-
 def products(level: str) -> None:
     """A gate and a q, k, v: fused and joint against one matmul after the other."""
-    text, checks = Text(), []
+    text, checks = Program(), []
     cases = [
         (64, 96, int_matrix, 4, 32, False),
         (67, 100, int_matrix, 8, 64, True),
@@ -137,7 +99,7 @@ def products(level: str) -> None:
 
 def quantized(level: str) -> None:
     """Norms and gates that write int8: seen through an identity of 8 bits."""
-    text, pairs = Text(), []
+    text, pairs = Program(), []
     for i, (k, group) in enumerate([(64, 32), (70, 128), (192, 64)]):
         identity = int_matrix(random, k, k, 8, group, False)
         identity.q = (128 + np.eye(k)).astype(np.uint8)
