@@ -1,0 +1,90 @@
+"""Prints the innermost loops that multiply integers, of a matmul compiled for a CPU level.
+
+    assembly.py LEVEL [--weights=int4] [--group=32] [--asymmetric] …
+
+    3 rows, 96 instructions, 0 spills:      a loop for 3 rows at a time
+      vpmaddubsw %ymm5, %ymm0, %ymm0        its instructions
+      …
+
+A spill is an access of a vector to the stack. The loop with the fewest products is
+that of one row: decode.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+N, K = 200, 384
+
+MODULE = f"""module attributes {{qtale.stage = "imported"}} {{
+  qtale.weight @w : tensor<{N}x{K}xf32> = #qtale.source<file = "w.bin", offset = 0,
+    bytes = {4 * N * K}, type = tensor<{N}x{K}xf32>>
+  func.func @main(%x: tensor<?x{K}xf32> {{qtale.name = "x", qtale.dtype = "float32"}})
+      -> (tensor<?x{N}xf32> {{qtale.name = "y", qtale.dtype = "float32"}}) {{
+    %w = qtale.param @w : tensor<{N}x{K}xf32>
+    %y = qtale.matmul %x, %w : tensor<?x{K}xf32>, tensor<{N}x{K}xf32> -> tensor<?x{N}xf32>
+    return %y : tensor<?x{N}xf32>
+  }}
+}}
+"""
+
+#: What multiplies integers; what adds a row's block to its sums, without FMA by a
+#: call; what vectors and the stack look like.
+PRODUCT = re.compile(r"vpdpbusd|p?maddubsw|pmaddwd|[us]u?dot|[us]u?mmla|\bs?mla|smlal")
+ROW = re.compile(r"vfmadd|fmla|call")
+VECTOR = re.compile(r"%[xyz]mm\d|\b[qdv]\d+\b")
+STACK = re.compile(r"\(%r[sb]p\)|\[(sp|x29)\b")
+
+
+@dataclass
+class Loop:
+    instructions: list[str]
+
+    def count(self, *patterns: re.Pattern[str]) -> int:
+        return sum(all(p.search(text) for p in patterns) for text in self.instructions)
+
+
+def disassemble(level: str, options: list[str]) -> list[tuple[int, str]]:
+    """(address, instruction) of the matmul."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "m.mlir").write_text(MODULE)
+        (folder / "w.bin").write_bytes(bytes(4 * N * K))
+        command = ["qtale-compile", folder / "m.mlir", f"--cpu={level}", "--emit=obj", *options]
+        subprocess.run([*command, "-o", folder / "m.o"], check=True)
+        dump = ["llvm-objdump", "-d", "--no-show-raw-insn", "--section=.text.matmul"]
+        text = subprocess.run([*dump, folder / "m.o"], check=True, capture_output=True, text=True)
+    lines = re.findall(r"^ *([0-9a-f]+): *\t(.*)$", text.stdout, re.M)
+    return [(int(at, 16), " ".join(what.split())) for at, what in lines]
+
+
+def innermost_loops(code: list[tuple[int, str]]) -> list[Loop]:
+    """What lies between a branch back and where it goes, without a loop in it."""
+    place = {at: i for i, (at, _) in enumerate(code)}
+    ranges = []
+    for i, (at, text) in enumerate(code):
+        branch = re.match(r"(?:j\w+|b(?:\.\w+)?|cbn?z|tbn?z)\b.*?\b0x([0-9a-f]+)", text)
+        if branch and int(branch[1], 16) <= at and int(branch[1], 16) in place:
+            ranges.append((place[int(branch[1], 16)], i + 1))
+    inner = [
+        (a, b)
+        for a, b in ranges
+        if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in ranges)
+    ]
+    return [Loop([text for _, text in code[a:b]]) for a, b in sorted(set(inner))]
+
+
+def main(level: str, *options: str) -> None:
+    loops = innermost_loops(disassemble(level, list(options)))
+    loops = [loop for loop in loops if loop.count(PRODUCT) and loop.count(ROW)]
+    least = min(loop.count(ROW) for loop in loops)
+    for loop in sorted(loops, key=lambda loop: loop.count(ROW)):
+        rows, size = loop.count(ROW) // least, len(loop.instructions)
+        print(f"{rows} rows, {size} instructions, {loop.count(VECTOR, STACK)} spills:")
+        print("\n".join(f"  {text}" for text in loop.instructions))
+
+
+main(*sys.argv[1:])
