@@ -211,7 +211,7 @@ def emulated(checkpoint: Path, scheme: Scheme, ids: np.ndarray, window: int) -> 
 def test_perplexity(
     compiled: Callable[..., Path], stories: Path, stories_onnx: Path, written: np.ndarray
 ):
-    """f32 is exact, int8 within 1%, and int4 what its definition gives, within 0.5%."""
+    """f32 is exact, integers are what their definition gives, within 0.5%; int8 costs 1%."""
     checkpoint = stories / "stories260K.bin"
 
     def measured(**options) -> float:
@@ -220,11 +220,18 @@ def test_perplexity(
 
     exact = emulated(checkpoint, Scheme(), written, 256)
     assert measured() == pytest.approx(exact, rel=1e-4)
-    assert measured(weights="int8") <= 1.01 * exact
-    for options in ({}, {"group": 64}, {"asymmetric": True}):
-        scheme = Scheme("int4", activations="int8", kv="f16", **options)
+    for weights, options in [
+        ("int8", {}),
+        ("int8", {"group": 128, "asymmetric": True}),
+        ("int4", {}),
+        ("int4", {"group": 64}),
+        ("int4", {"asymmetric": True}),
+    ]:
+        scheme = Scheme(weights, activations="int8", kv="f16", **options)
         expected = emulated(checkpoint, scheme, written, 256)
-        assert measured(weights="int4", **options) == pytest.approx(expected, rel=5e-3)
+        result = measured(weights=weights, **options)
+        assert result == pytest.approx(expected, rel=5e-3)
+        assert weights == "int4" or result <= 1.01 * exact
 
 
 @pytest.mark.parametrize("weights", ["int8", "int4"])
