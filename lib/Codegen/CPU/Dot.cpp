@@ -5,14 +5,15 @@
 //   w:                  u8                         u4          i8
 //   AVX-512 VNNI        vpdpbusd, once             the same    -
 //   AVX-VNNI            vpdpbusd, two halves       the same    -
-//   AVX2                -                          vpmaddubsw  -
+//   AVX2                vpmaddwd, even and odd     vpmaddubsw  -
 //   NEON i8mm           usdot, four quarters       sdot        sdot
 //   NEON dotprod        -                          sdot        sdot
 //   NEON                -                          smull       smull
 //
-// vpmaddubsw's sums fit 16 bits with u4 (2 * 15 * 127), as do sums of two of
-// smull's products (2 * 128 * 127). -: widened and added in 32 bits, since
-// saturating sums are wrong. A u4 is also an i8.
+// vpmaddubsw's sums fit 16 bits with u4, those of 8 dots in a chain together too
+// (8 * 2 * 15 * 127), so vpmaddwd widens them once. Sums of two of smull's products
+// (2 * 128 * 127) also do. -: widened and added in 32 bits, since saturating sums
+// are wrong. A u4 is also an i8.
 //
 //===----------------------------------------------------------------------===//
 
@@ -69,6 +70,12 @@ struct LowerDotPattern : OpRewritePattern<DotOp> {
                                 PatternRewriter &rewriter) const override {
     KernelBuilder b(op.getLoc(), rewriter.getContext(), rewriter.getListener());
     b.setInsertionPoint(op);
+    if (isChained(op)) {
+      if (DotOp next = getNext(op); next && isChained(next))
+        return rewriter.notifyMatchFailure(op, "lowered with its chain's last");
+      lowerChain(b, rewriter, op);
+      return success();
+    }
     rewriter.replaceOp(op, lower(b, op));
     return success();
   }
@@ -126,6 +133,97 @@ private:
     });
   }
 
+  //===--------------------------------------------------------------------===//
+  // AVX2
+  //===--------------------------------------------------------------------===//
+
+  /// Dots whose sums stay in 16 bits as long as they follow each other.
+  bool isChained(DotOp op) const {
+    return set == InstructionSet::AVX2 && op.getBits() <= 4 &&
+           !op.getSignedWeights();
+  }
+  /// The dot that alone goes on from the sums of `op`.
+  static DotOp getNext(DotOp op) {
+    if (!op->hasOneUse())
+      return nullptr;
+    auto next = dyn_cast<DotOp>(*op->user_begin());
+    return next && next.getAcc() == op.getResult() ? next : nullptr;
+  }
+
+  /// Replaces the chain that ends with `last`.
+  void lowerChain(KernelBuilder &b, PatternRewriter &rewriter,
+                  DotOp last) const {
+    SmallVector<DotOp> chain{last};
+    while (auto before = chain.back().getAcc().getDefiningOp<DotOp>()) {
+      if (!isChained(before) || getNext(before) != chain.back())
+        break;
+      chain.push_back(before);
+    }
+    std::reverse(chain.begin(), chain.end());
+    Value result = chain.front().getAcc();
+    for (ArrayRef<DotOp> rest = chain; !rest.empty();) {
+      ArrayRef<DotOp> some = rest.take_front(dotsIn16Bits);
+      result = addChain(b, some, result);
+      rest = rest.drop_front(some.size());
+    }
+    rewriter.replaceOp(last, result);
+    for (DotOp op : llvm::reverse(ArrayRef(chain).drop_back()))
+      rewriter.eraseOp(op);
+  }
+
+  static constexpr size_t dotsIn16Bits = 8; // 8 * 2 * 15 * 127 < 2^15
+
+  /// Products stay where they are, so that few of them live at once.
+  static Value addChain(KernelBuilder &b, ArrayRef<DotOp> chain, Value acc) {
+    auto i16 = VectorType::get({16}, b.getI16Type());
+    Value pairs[2];
+    for (DotOp op : chain) {
+      b.setInsertionPoint(op);
+      Value x = bytes(b, op.getInput(), 32);
+      for (int64_t i : {0, 1}) {
+        Value products = call(b, "llvm.x86.avx2.pmadd.ub.sw", i16,
+                              {slice(b, op.getWeights(), 32 * i, 32), x});
+        pairs[i] =
+            pairs[i] ? arith::AddIOp::create(b, pairs[i], products) : products;
+      }
+    }
+    Value ones =
+        b.splat(arith::ConstantOp::create(b, b.getI16IntegerAttr(1)), 16);
+    Value result = acc;
+    for (int64_t i : {0, 1}) {
+      Value sums =
+          call(b, "llvm.x86.avx2.pmadd.wd", b.i32x(8), {pairs[i], ones});
+      sums = arith::AddIOp::create(b, slice(b, acc, 8 * i, 8), sums);
+      result = vector::InsertStridedSliceOp::create(
+          b, sums, result, ArrayRef<int64_t>{8 * i}, ArrayRef<int64_t>{1});
+    }
+    return result;
+  }
+
+  /// Bytes 0 and 2 of each lane in 16 bits, then 1 and 3.
+  static Value evenAndOdd(KernelBuilder &b, DotOp op) {
+    return parts(b, op, 8, [&](Value w, Value x, Value acc) -> Value {
+      auto i16 = VectorType::get({16}, b.getI16Type());
+      auto constant = [&](int16_t value) {
+        return b.splat(arith::ConstantOp::create(b, b.getI16IntegerAttr(value)),
+                       16);
+      };
+      Value eight = constant(8);
+      w = vector::BitCastOp::create(b, i16, w);
+      x = vector::BitCastOp::create(b, i16, x);
+      Value evenX = arith::ShLIOp::create(b, x, eight);
+      auto add = [&](Value weights, Value inputs) {
+        inputs = arith::ShRSIOp::create(b, inputs, eight);
+        Value sums =
+            call(b, "llvm.x86.avx2.pmadd.wd", b.i32x(8), {weights, inputs});
+        acc = arith::AddIOp::create(b, acc, sums);
+      };
+      add(arith::AndIOp::create(b, w, constant(255)), evenX);
+      add(arith::ShRUIOp::create(b, w, eight), x);
+      return acc;
+    });
+  }
+
   Value lower(KernelBuilder &b, DotOp op) const {
     bool isSigned = op.getSignedWeights();
     if (isSigned || op.getBits() < 8) {
@@ -145,16 +243,8 @@ private:
       return parts(b, op, 8, [&](Value w, Value x, Value acc) {
         return call(b, "llvm.x86.avx512.vpdpbusd.256", b.i32x(8), {acc, w, x});
       });
-    if (set == InstructionSet::AVX2 && op.getBits() <= 4)
-      return parts(b, op, 8, [&](Value w, Value x, Value acc) -> Value {
-        auto i16 = VectorType::get({16}, b.getI16Type());
-        Value pairs = call(b, "llvm.x86.avx2.pmadd.ub.sw", i16, {w, x});
-        Value ones =
-            b.splat(arith::ConstantOp::create(b, b.getI16IntegerAttr(1)), 16);
-        Value sums =
-            call(b, "llvm.x86.avx2.pmadd.wd", b.i32x(8), {pairs, ones});
-        return arith::AddIOp::create(b, acc, sums);
-      });
+    if (set == InstructionSet::AVX2)
+      return evenAndOdd(b, op);
     return generic(b, op);
   }
 

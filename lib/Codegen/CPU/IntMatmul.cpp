@@ -101,20 +101,18 @@ struct BlockInput {
   }
 };
 
-/// 32 k of a group in 8 vectors: vector i has k = 4 i … 4 i + 3 of each row, as
-/// it is multiplied.
+/// 32 k of a group in 8 vectors, each with 4 k of every row; with 4 bits, low and
+/// high halves alternate.
 SmallVector<Value> unpack(KernelBuilder &b, Reader &reader, Value group,
                           Value step, bool signedBytes) {
   SmallVector<Value> vectors = reader.raw(group, step);
   if (reader.nibbles()) {
-    SmallVector<Value> low, high;
+    SmallVector<Value> both;
     for (Value vector : vectors) {
-      auto [first, second] = splitNibbles(b, vector);
-      low.push_back(first);
-      high.push_back(second);
+      auto [low, high] = splitNibbles(b, vector);
+      both.append({low, high});
     }
-    low.append(high);
-    return low;
+    return both;
   }
   if (signedBytes) {
     Value top = b.splat(arith::ConstantOp::create(b, b.getI8IntegerAttr(-128)),
@@ -125,18 +123,18 @@ SmallVector<Value> unpack(KernelBuilder &b, Reader &reader, Value group,
   return vectors;
 }
 
-/// `start` and the sum over the block of q * x, a lane for each output. Two
-/// chains: one would wait for itself.
+/// `start` and the sum over the block of q * x, a lane for each output. One chain:
+/// it begins anew with each block, so that blocks overlap, and needs few registers.
 Value dotBlock(KernelBuilder &b, ArrayRef<Value> weights, int64_t bits,
                bool signedBytes, BlockInput x, Value start) {
   UnitAttr isSigned = signedBytes ? b.getUnitAttr() : UnitAttr();
-  Value sums[2] = {start, b.zeros(b.i32x())};
+  Value sum = start;
   for (auto [i, vector] : llvm::enumerate(weights)) {
-    Value &sum = sums[i / (weights.size() / 2)];
-    sum = DotOp::create(b, b.i32x(), vector, x.word(4 * i), sum,
+    int64_t k = bits == 4 ? i / 2 * 4 + i % 2 * blockK / 2 : 4 * i;
+    sum = DotOp::create(b, b.i32x(), vector, x.word(k), sum,
                         b.getI64IntegerAttr(bits), isSigned);
   }
-  return arith::AddIOp::create(b, sums[0], sums[1]);
+  return sum;
 }
 
 SmallVector<Value> sumIntInt(KernelBuilder &b, const Level &level, Value input,

@@ -26,8 +26,8 @@ module @"LEVEL" {
 
   // AVX2-LABEL: @four
   // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"(%{{.*}}) : (vector<32xi8>, vector<32xi8>) -> vector<16xi16>
-  // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%{{.*}}) : (vector<16xi16>, vector<16xi16>) -> vector<8xi32>
   // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+  // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%{{.*}}) : (vector<16xi16>, vector<16xi16>) -> vector<8xi32>
   // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
 
   // A quarter of each operand; that of the input has its word four times.
@@ -76,14 +76,44 @@ module @"LEVEL" {
   // NEON-NOT:     llvm.call_intrinsic
   // NEON-COUNT-4: arith.muli %{{.*}} : vector<16xi32>
   // GENERIC-LABEL: @eight
+  // Bytes 0 and 2 of each lane, then 1 and 3; of both halves.
   // AVX2-LABEL: @eight
+  // AVX2:         %[[EVEN:.*]] = arith.andi %{{.*}} : vector<16xi16>
+  // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%[[EVEN]], %{{.*}})
+  // AVX2:         %[[ODD:.*]] = arith.shrui %{{.*}} : vector<16xi16>
+  // AVX2:         llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%[[ODD]], %{{.*}})
+  // AVX2-COUNT-2: llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
   // AVX2-NOT:     llvm.call_intrinsic
-  // AVX2-COUNT-4: arith.muli %{{.*}} : vector<16xi32>
   func.func @eight(%w: vector<64xi8>, %x: i32, %acc: vector<16xi32>) -> vector<16xi32> {
     %s = qtale.dot %w, %x, %acc {bits = 8} : vector<64xi8>, vector<16xi32>
     return %s : vector<16xi32>
   }
 
+  // Sums of eight dots are widened at once; the ninth begins anew.
+  // AVX2-LABEL:    @nine
+  // AVX2-COUNT-16: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+  // AVX2:          llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
+  // AVX2:          llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
+  // AVX2-COUNT-2:  llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+  // AVX2-COUNT-2:  llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
+  // AVX2-NOT:      llvm.call_intrinsic
+  // AVX512-LABEL:   @nine
+  // AVX512-COUNT-9: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+  func.func @nine(%w: vector<64xi8>, %x: i32, %acc: vector<16xi32>) -> vector<16xi32> {
+    %1 = qtale.dot %w, %x, %acc {bits = 4} : vector<64xi8>, vector<16xi32>
+    %2 = qtale.dot %w, %x, %1 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %3 = qtale.dot %w, %x, %2 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %4 = qtale.dot %w, %x, %3 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %5 = qtale.dot %w, %x, %4 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %6 = qtale.dot %w, %x, %5 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %7 = qtale.dot %w, %x, %6 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %8 = qtale.dot %w, %x, %7 {bits = 4} : vector<64xi8>, vector<16xi32>
+    %9 = qtale.dot %w, %x, %8 {bits = 4} : vector<64xi8>, vector<16xi32>
+    return %9 : vector<16xi32>
+  }
+
+  // AVX2-LABEL: @signed
+  // AVX2-NOT:     llvm.call_intrinsic
   // I8MM-LABEL: @signed
   // I8MM-COUNT-4: llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"
   // DOTPROD-LABEL: @signed
