@@ -3,7 +3,8 @@
 #   build/test/lit.site.cfg.py  --paths-->  this file  -->  test/**.{mlir,onnxtxt,test}
 #
 # Substitutions: %python (lit's own), %source (the project). Features: the
-# host's architecture, "x86_64" or "aarch64".
+# host's architecture, "x86_64" or "aarch64"; "target-<triple>" of each machine
+# that this build compiles for.
 
 import os
 import sys
@@ -31,3 +32,6 @@ config.substitutions.append(("%source", config.qtale_source))
 
 names = {"AMD64": "x86_64", "arm64": "aarch64"}
 config.available_features.add(names.get(config.host_arch, config.host_arch))
+built = os.path.join(config.qtale_build, "lib/qtale")
+for triple in os.listdir(built) if os.path.isdir(built) else []:
+    config.available_features.add(f"target-{triple}")
