@@ -108,7 +108,7 @@ class _Run:
         self._sizes.check_disk(engines, folder)
         self._models = Models(folder, config, note)
         self._artifact = self._models.artifact(options.scheme)
-        self._weights = bytes_per_token(self._artifact, config["tie_word_embeddings"])
+        self._weights = bytes_per_token(self._artifact)
         self._text = np.random.default_rng(1).integers(
             3, config["vocab_size"], max(self._plan.text, _ROWS_CONTEXT), np.int32
         )

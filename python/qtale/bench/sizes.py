@@ -7,12 +7,11 @@ memory            weights and caches of each engine, as measured of each
 
 from __future__ import annotations
 
-import json
 import shutil
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+import qtale
 from qtale.bench.engine import Scheme
 from qtale.bench.machine import memory_available
 from qtale.checkpoint.hf_config import LlamaConfig, parse_config
@@ -85,17 +84,14 @@ class Sizes:
             )
 
 
-def bytes_per_token(artifact: Path, tied: bool) -> int:
-    """Of all weights that decoding a token reads: an embedding of its own gives only one row."""
-    with artifact.with_suffix(".safetensors").open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    sizes = {
-        name: tensor["data_offsets"][1] - tensor["data_offsets"][0]
-        for name, tensor in header.items()
-        if name != "__metadata__"
-    }
-    return sum(size for name, size in sizes.items() if tied or "embed_tokens" not in name)
+def bytes_per_token(artifact: Path) -> int:
+    """Of the weights that decoding a token reads, as the artifact's own profile counts them."""
+    model = qtale.load(artifact)
+    session = model.session(threads=1)
+    session.step([0])
+    session.profile = profile = model.profile()
+    session.step([0])
+    return sum(operation.bytes for operation in profile.operations)
 
 
 def _gb(size: float) -> str:
