@@ -22,8 +22,9 @@ QUIET = 0.03
 #: So many times the rounds wanted, at most, where others are busy; then the quietest count. Nor is
 #: a round repeated after so many seconds: a suite has to end.
 _PATIENCE, _PATIENCE_SECONDS = 3, 40
-#: Seconds before each call, in which the threads of the engine before go to sleep.
-_SETTLE = 0.003
+#: Seconds before each call, in which the threads of the engine before go to sleep: OpenMP's, as
+#: llama.cpp has them, spin some 10 ms for more to do.
+_SETTLE = 0.03
 
 
 @dataclass
