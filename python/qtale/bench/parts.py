@@ -22,6 +22,8 @@ from qtale.bench.measure import Round, turn
 
 #: Tokens of a chunk while an engine is filled.
 _CHUNK = 512
+#: Tokens that an engine decodes before it is another's turn: as in use, most follow one at once.
+_BURST = 4
 #: Seconds that the processes of a load run before anything is timed.
 _STARTING = 0.1
 
@@ -98,9 +100,10 @@ class Decode(_Part):
         result = Round(limit=self._limit())
         for name in self._engines:
             self._hold(name, self._context)
-        for at in range(self._steps):
-            for name in turn(list(self._engines), index + at):
-                self._timed_token(result, name, name, at)
+        for begin in range(0, self._steps, _BURST):
+            for name in turn(list(self._engines), index + begin // _BURST):
+                for at in range(begin, min(begin + _BURST, self._steps)):
+                    self._timed_token(result, name, name, at, settle=at == begin)
         self._keep_logits()
         return result
 
