@@ -106,8 +106,10 @@ void qtale::buildFusedMatmul(KernelBuilder &b, const Level &level,
                              Activations x, const FusedProduct &product,
                              Activations out) {
   SmallVector<RegisterBlock> shapes = blockShapes(level, product.matrix);
-  auto type =
-      MemRefType::get({shapes[0].rows * groupTiles, lanes}, b.getF32Type());
+  int64_t rows = 0;
+  for (const RegisterBlock &shape : shapes)
+    rows = std::max(rows, shape.rows);
+  auto type = MemRefType::get({rows * groupTiles, lanes}, b.getF32Type());
   SmallVector<Value> scratch;
   for (size_t i = 0; i < product.weights.size(); ++i)
     scratch.push_back(

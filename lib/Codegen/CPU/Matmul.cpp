@@ -68,9 +68,14 @@ void qtale::forRowBlocks(
   Value done = b.index(0);
   for (const RegisterBlock &shape : shapes) {
     Value until = rows;
-    if (shape.rows > 1)
-      until =
-          b.add(done, b.mul(b.div(b.sub(rows, done), shape.rows), shape.rows));
+    if (shape.rows > 1) {
+      Value left = b.sub(rows, done);
+      // What the largest of the others takes in one piece is left to it.
+      if (&shape == shapes.begin() && shapes.size() > 1 &&
+          shapes[1].rows > shape.rows)
+        left = b.sub(left, b.min(left, b.index(shape.rows)));
+      until = b.add(done, b.mul(b.div(left, shape.rows), shape.rows));
+    }
     b.loop(done, until, shape.rows, [&](Value row) { body(row, shape); });
     done = until;
   }
@@ -163,8 +168,11 @@ SmallVector<RegisterBlock> qtale::blockShapes(const Level &level,
   // stream: a tile at a time.
   if (!matrix.packed.getScheme())
     return {level.floatBlock, {1, groupTiles}};
-  SmallVector<RegisterBlock> shapes;
-  for (int64_t rows = level.intRows; rows >= 1; rows /= 2)
+  // The last block takes all rows that are left, fewer than two blocks: single
+  // rows at the end would each unpack the weights again.
+  SmallVector<RegisterBlock> shapes = {{level.intRows, 1}};
+  for (int64_t rows = 2 * level.intRows - 1; rows > 0 && level.intRows > 1;
+       --rows)
     shapes.push_back({rows, 1});
   return shapes;
 }
