@@ -130,17 +130,17 @@ def test_prefill_takes_turns():
 
 def test_decode_fills_once_and_rewinds():
     engines, calls = clockworks()
-    first = Decode(engines, TOKENS, 4, 2, lambda: None)
+    first = Decode(engines, TOKENS, 4, 6, lambda: None)
     first.warm()
     assert called(calls) == "a4 a1 b4 b1"
     first.round(0)
-    assert called(calls) == "a<4 b<4 a1 b1 b1 a1"
+    assert called(calls) == "a<4 b<4 a1 a1 a1 a1 b1 b1 b1 b1 b1 b1 a1 a1"
     first.round(1)
-    assert called(calls) == "a<4 b<4 b1 a1 a1 b1"
-    assert first.logits["a"][0] == 6
+    assert called(calls) == "a<4 b<4 b1 b1 b1 b1 a1 a1 a1 a1 a1 a1 b1 b1"
+    assert first.logits["a"][0] == 10
     # What is held already is not filled again.
     Decode(engines, TOKENS, 20, 2, lambda: None).warm()
-    assert called(calls) == "a14 a1 b14 b1"
+    assert called(calls) == "a10 a1 b10 b1"
 
 
 def test_load_is_beside_the_second_half():

@@ -169,11 +169,12 @@ SmallVector<RegisterBlock> qtale::blockShapes(const Level &level,
   if (!matrix.packed.getScheme())
     return {level.floatBlock, {1, groupTiles}};
   // The last block takes all rows that are left, fewer than two blocks: single
-  // rows at the end would each unpack the weights again.
-  SmallVector<RegisterBlock> shapes = {{level.intRows, 1}};
-  for (int64_t rows = 2 * level.intRows - 1; rows > 0 && level.intRows > 1;
-       --rows)
-    shapes.push_back({rows, 1});
+  // rows at the end would each unpack the weights again. Where there are
+  // registers for two rows only, a third would spill.
+  int64_t rows = level.intRows;
+  SmallVector<RegisterBlock> shapes = {{rows, 1}};
+  for (int64_t last = rows > 2 ? 2 * rows - 1 : rows - 1; last > 0; --last)
+    shapes.push_back({last, 1});
   return shapes;
 }
 
