@@ -132,12 +132,15 @@ Error ArtifactWriter::writeFiles(const ScratchFolder &scratch,
   if (options.kind != ArtifactOptions::Object)
     if (Error error = artifact.makeExecutable())
       return error;
-  if (options.bundle) {
+  if (options.bundle)
     if (Error error = appendWeights(artifact, weights))
       return error;
-  } else if (Error error = weights.keep()) {
+  // The disk may be full yet; then neither file must have its name.
+  if (Error error = artifact.flush())
     return error;
-  }
+  if (!options.bundle)
+    if (Error error = weights.keep())
+      return error;
   return artifact.keep();
 }
 

@@ -30,6 +30,8 @@ public:
   /// wait until it is whole: only then does the system keep it as one huge page,
   /// for whoever maps the file.
   llvm::Error write(uint64_t offset, llvm::ArrayRef<uint8_t> bytes);
+  /// Writes blocks that are not whole, too; done by all that follow.
+  llvm::Error flush();
   llvm::Expected<uint64_t> getSize();
   /// Appends a whole file at an offset.
   llvm::Error append(uint64_t offset, llvm::StringRef from);
@@ -43,7 +45,6 @@ private:
       : path(std::move(path)), file(std::move(file)) {}
   llvm::Error problem(const llvm::Twine &what) const;
   llvm::Error writeNow(uint64_t offset, llvm::ArrayRef<uint8_t> bytes);
-  llvm::Error flush();
 
   /// A block of which some parts have come.
   struct Block {

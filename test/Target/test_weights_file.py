@@ -16,7 +16,7 @@ INT4 = "#qtale.packed<#qtale.int<bits = 4, group = 32>>"
 
 def add_matrix(module: Module, name: str, w: np.ndarray, element: str = "f32") -> None:
     n, k = w.shape
-    size = -(-n // 16) * (-(-k // 32) * 256 + -(-(-(-k // 32) * 32) // 64) * 64)
+    size = -(-n // 16) * -(-k // 32) * (32 + 256)  # scales, values
     recipe = f"#qtale.pack<#qtale.quantize<{module.source(w)}, <bits = 4, group = 32>>>"
     module.weight(name, f"tensor<{n}x{k}xf32, {INT4}>", recipe, size)
 
