@@ -1,6 +1,6 @@
 //===- Matmul.cpp - Products with packed weights --------------------------===//
 //
-//               a group of 4 tiles: one thread
+//               a group of 4 tiles; a thread takes some groups
 //            tile 0   tile 1   tile 2   tile 3
 //   row 0   [ sums ] [ sums ] [ sums ] [ sums ]     a block: some rows, some
 //   row 1   [ sums ] [ sums ] [ sums ] [ sums ]     tiles, all in registers

@@ -1,7 +1,7 @@
 """`qtale bench`: one random model of a real shape, run by qtale and by its rivals, side by side.
 
     shape ─▶ checkpoint ─┬▶ artifact     ─▶ qtale        ┐
-             (random)    ├▶ MatMulNBits  ─▶ onnxruntime  ├─ step by step in turn ─▶ paired ratios
+             (random)    ├▶ MatMulNBits  ─▶ onnxruntime  ├─ some steps a turn ────▶ paired ratios
                          └▶ GGUF         ─▶ llama.cpp    ┘
     memory, registers ──────────────────▶ read bandwidth, integer peak ────────▶ share of the limit
 

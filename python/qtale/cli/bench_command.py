@@ -33,7 +33,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         "bench",
         help="measure speed beside rivals and the machine's limits",
         description=(
-            "Makes a model of a real shape with random weights, and runs it step by step in turn "
+            "Makes a model of a real shape with random weights, and runs it, a few steps a turn, "
             "with the rivals, which have the same weights. Prints tokens per second, ratios "
             "(above 1: qtale is faster), and the share of what the machine can do. Wants a quiet "
             "machine, and some GB of disk."
