@@ -308,5 +308,5 @@ LogicalResult qtale::onnx_import::buildAttentionRows(StepNode &n, Value cache,
 }
 
 void qtale::onnx_import::addAttention(NodeTable &table) {
-  table.add("Attention", 23, buildAttention);
+  table.add("Attention", {23, 24, 25}, buildAttention);
 }

@@ -55,7 +55,8 @@ static LogicalResult buildConstant(Node &n) {
                                          attribute.floats().end()),
                       false);
   }
-  return n.fail("only tensors, numbers and lists of numbers are supported");
+  return n.fail("only tensors, numbers and lists of numbers are supported, but "
+                "no text and no sparse tensors");
 }
 
 static LogicalResult buildConstantOfShape(Node &n) {
@@ -179,7 +180,7 @@ static LogicalResult buildRange(Node &n) {
 }
 
 void qtale::onnx_import::addConstants(NodeTable &table) {
-  table.add("Constant", 13, buildConstant);
-  table.add("ConstantOfShape", 9, buildConstantOfShape);
-  table.add("Range", 11, buildRange);
+  table.add("Constant", {13, 24, 25}, buildConstant);
+  table.add("ConstantOfShape", {9, 24, 25}, buildConstantOfShape);
+  table.add("Range", {11, 27}, buildRange);
 }

@@ -478,8 +478,8 @@ static LogicalResult buildCast(Node &n) {
 static LogicalResult buildCastLike(Node &n) { return castTo(n, n.in(1).dtype); }
 
 void qtale::onnx_import::addElementwise(NodeTable &table) {
-  auto add = [&](StringRef op, int64_t since, Build build) {
-    table.add(op, since, build, RowsRule::Elementwise);
+  auto add = [&](StringRef op, Revisions revisions, Build build) {
+    table.add(op, revisions, build, RowsRule::Elementwise);
   };
   add("Add", 14,
       shapeAware<&IndexMath::add, arithmetic<arith::AddFOp, arith::AddIOp>>);
@@ -488,7 +488,7 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
   add("Mul", 14,
       shapeAware<&IndexMath::mul, arithmetic<arith::MulFOp, arith::MulIOp>>);
   add("Div", 14, shapeAware<&IndexMath::div, divide>);
-  add("Mod", 13, same<modulo>);
+  add("Mod", {13, 28}, same<modulo>);
   add("Pow", 15, same<power>);
   add("Min", 13, shapeAware<&IndexMath::min, minimumOfAll>);
   add("Max", 13, shapeAware<&IndexMath::max, maximumOfAll>);
@@ -533,6 +533,6 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
   add("BitwiseXor", 18, same<logic<arith::XOrIOp>>);
   add("BitwiseNot", 18, same<invert>);
   add("Where", 16, buildWhere);
-  add("Cast", 23, buildCast);
-  add("CastLike", 23, buildCastLike);
+  add("Cast", {23, 24, 25, 28}, buildCast);
+  add("CastLike", {23, 24, 25}, buildCastLike);
 }

@@ -1,18 +1,24 @@
-//===- NodeTable.cpp - (domain, operator, since) -> builder ---------------===//
+//===- NodeTable.cpp - (domain, operator, revision) -> builder ------------===//
 //
-// The families register themselves here, by name. `since` is the opset of the
-// oldest revision that a builder is for; models of older opsets are converted
-// to the table's opset first, so each builder sees opset 23 or newer.
+//   opset of the model ─ max with the table's ─▶ ONNX's schema ─▶ revision
+//   revision ─▶ the builder that names it
+//
+// The families register themselves here, by name. Models of older opsets are
+// converted to the table's first, so each builder sees opset 23 or newer.
 //
 //===----------------------------------------------------------------------===//
 
 #include "NodeTable.h"
 #include "Model.h"
+#include "Node.h"
+
+#include "onnx/defs/schema.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace llvm;
 using namespace qtale::onnx_import;
 
-static const NodeTable &table() {
+const NodeTable &qtale::onnx_import::nodeTable() {
   static const NodeTable table = [] {
     NodeTable result;
     addAttention(result);
@@ -31,17 +37,78 @@ static const NodeTable &table() {
   return table;
 }
 
+static bool isDefaultDomain(StringRef domain) {
+  return domain.empty() || domain == "ai.onnx";
+}
+
+static const onnx::OpSchema *schemaOf(StringRef op, int64_t opset) {
+  return onnx::OpSchemaRegistry::Schema(op.str(), std::max(opset, tableOpset),
+                                        "");
+}
+
+/// As schemas call it: "float16".
+static std::string typeName(int32_t dtype) {
+  return StringRef(onnx::TensorProto::DataType_Name(
+                       onnx::TensorProto::DataType(dtype)))
+      .lower();
+}
+
+bool NodeBuilder::knows(int64_t revision) const {
+  if (revision <= tableOpset)
+    return revisions.list.front() <= tableOpset;
+  return llvm::is_contained(revisions.list, revision);
+}
+
 const NodeBuilder *qtale::onnx_import::lookupBuilder(StringRef domain,
                                                      StringRef op,
                                                      int64_t opset) {
-  if (!domain.empty() && domain != "ai.onnx")
+  if (!isDefaultDomain(domain))
     return nullptr;
-  auto found = table().builders.find(op);
-  if (found == table().builders.end())
+  auto found = nodeTable().builders.find(op);
+  const onnx::OpSchema *schema = schemaOf(op, opset);
+  if (found == nodeTable().builders.end() || !schema)
     return nullptr;
-  const NodeBuilder *best = nullptr;
   for (const NodeBuilder &builder : found->second)
-    if (builder.since <= std::max(opset, tableOpset))
-      best = &builder;
-  return best;
+    if (builder.knows(schema->since_version()))
+      return &builder;
+  return nullptr;
+}
+
+std::string qtale::onnx_import::unknownRevision(StringRef domain, StringRef op,
+                                                int64_t opset) {
+  auto found = nodeTable().builders.find(op);
+  if (!isDefaultDomain(domain) || found == nodeTable().builders.end())
+    return "";
+  SmallVector<std::string> known;
+  for (const NodeBuilder &builder : found->second)
+    for (int64_t revision : builder.revisions.list)
+      known.push_back(std::to_string(revision));
+  std::string list = "known are those of opset " + join(known, ", ");
+  if (const onnx::OpSchema *schema = schemaOf(op, opset))
+    return "its revision of opset " + std::to_string(schema->since_version()) +
+           " is not known; " + list;
+  return "opset " + std::to_string(opset) + " has no such operator; " + list;
+}
+
+LogicalResult NodeBuilder::build(Node &node) const {
+  if (!typeRefusals.empty()) {
+    const onnx::OpSchema *schema =
+        schemaOf(node.proto.op_type(), node.g.model.opset);
+    for (unsigned i = 0; schema && i < node.size(); ++i) {
+      if (!node.has(i) || schema->inputs().empty())
+        continue;
+      const auto &formal =
+          schema->inputs()[std::min<size_t>(i, schema->inputs().size() - 1)];
+      std::string type = typeName(node.in(i).dtype);
+      for (const TypeRefusal &refusal : typeRefusals)
+        if (refusal.parameter == formal.GetTypeStr() &&
+            llvm::is_contained(refusal.types, type))
+          return node.fail(node.inputName(i) + " of " + type +
+                           " is refused: " + refusal.why);
+    }
+  }
+  for (const Refusal &refusal : refusals)
+    if (refusal.applies && refusal.applies(node))
+      return node.fail(refusal.what + " is refused: " + refusal.why);
+  return run(node);
 }

@@ -240,6 +240,7 @@ static LogicalResult buildQuantize(Node &n) {
 }
 
 void qtale::onnx_import::addQuantization(NodeTable &table) {
-  table.add("DequantizeLinear", 23, buildDequantize, RowsRule::Axes);
-  table.add("QuantizeLinear", 23, buildQuantize, RowsRule::Axes);
+  table.add("DequantizeLinear", {23, 24, 25, 28}, buildDequantize,
+            RowsRule::Axes);
+  table.add("QuantizeLinear", {23, 24, 25, 28}, buildQuantize, RowsRule::Axes);
 }

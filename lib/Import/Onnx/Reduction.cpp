@@ -204,9 +204,9 @@ static LogicalResult buildCumSum(Node &n) {
 }
 
 void qtale::onnx_import::addReduction(NodeTable &table) {
-  for (StringRef op :
-       {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd",
-        "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSum"})
+  for (StringRef op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin",
+                       "ReduceProd", "ReduceSumSquare", "ReduceL1", "ReduceL2"})
     table.add(op, op == "ReduceSum" ? 13 : 18, buildReduce, RowsRule::Axes);
+  table.add("ReduceLogSum", {18, 28}, buildReduce, RowsRule::Axes);
   table.add("CumSum", 14, buildCumSum);
 }

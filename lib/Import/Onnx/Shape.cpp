@@ -395,13 +395,13 @@ static LogicalResult buildExpand(Node &n) {
 }
 
 void qtale::onnx_import::addShape(NodeTable &table) {
-  table.add("Shape", 15, buildShape, buildShapeRows);
-  table.add("Size", 13, buildSize);
-  table.add("Reshape", 14, buildReshape, buildReshapeRows);
-  table.add("Flatten", 13, buildFlatten);
-  table.add("Transpose", 13, buildTranspose, buildTransposeRows);
-  table.add("Squeeze", 13, buildSqueeze, buildSqueezeRows);
-  table.add("Unsqueeze", 13, buildUnsqueeze, buildUnsqueezeRows);
-  table.add("Identity", 14, buildIdentity, RowsRule::Elementwise);
+  table.add("Shape", {15, 24, 25}, buildShape, buildShapeRows);
+  table.add("Size", {13, 24, 25}, buildSize);
+  table.add("Reshape", {14, 24, 25}, buildReshape, buildReshapeRows);
+  table.add("Flatten", {13, 24, 25}, buildFlatten);
+  table.add("Transpose", {13, 24, 25}, buildTranspose, buildTransposeRows);
+  table.add("Squeeze", {13, 24, 25}, buildSqueeze, buildSqueezeRows);
+  table.add("Unsqueeze", {13, 24, 25}, buildUnsqueeze, buildUnsqueezeRows);
+  table.add("Identity", {14, 24, 25}, buildIdentity, RowsRule::Elementwise);
   table.add("Expand", 13, buildExpand);
 }
