@@ -9,6 +9,14 @@
 // largest. So @step's scratch is a formula of its rows. A buffer for some of
 // the rows, in a branch that they take, gets a place for all.
 //
+// Of @main sizes are known when they have been computed, some of them only in
+// the branch that is taken. So a branch goes on where what is around it ends,
+// and where it ends is a result, if what it yields was made in it:
+//
+//   … %end = scf.if … { a: [e, e1)  yield a, e1 } else { yield x, e }
+//
+// Turns of a loop begin at one place each, so they can't hand buffers on.
+//
 //===----------------------------------------------------------------------===//
 
 #include "qtale/Conversion/Passes.h"
@@ -41,6 +49,8 @@ struct Slot {
   SmallVector<Value> sizes; // the dynamic dimensions
   int64_t bytes = 0;        // the constant factor
   unsigned busyUntil = 0;   // position in the entry
+  Block *scope = nullptr;   // where its place is known
+  Value offset;
 };
 
 /// The number that a size is at most: of some rows, all rows.
@@ -67,10 +77,13 @@ private:
   bool sameSize(Value a, Value b) const;
   unsigned lastUse(memref::AllocOp alloc);
   void assign(memref::AllocOp alloc);
-  bool mayStandIn(Operation *parent) const;
-  void place();
+  LogicalResult check(memref::AllocOp alloc);
+  bool outlives(memref::AllocOp alloc, Operation *parent);
+  Value place(Slot &slot, Value end);
+  Value place(Block &block, Value end);
+  Value placeBranches(scf::IfOp branch, Value end);
   void placeStep();
-  void replace(Slot &slot, Value offset);
+  void replace(Slot &slot);
 
   func::FuncOp entry;
   Block *body;
@@ -79,6 +92,8 @@ private:
   /// Numbers of all operations in order; of the last one within each.
   DenseMap<Operation *, unsigned> positions, ends;
   SmallVector<Slot> slots;
+  /// Branches that yield what was made in them.
+  SmallPtrSet<Operation *, 4> keepers;
 };
 
 std::optional<int> Planner::rowsArgument(Value size) const {
@@ -118,13 +133,39 @@ unsigned Planner::lastUse(memref::AllocOp alloc) {
     for (Operation *user : alias.getUsers()) {
       unsigned end = positions.lookup(user);
       // In a loop that the buffer outlives, it is used until the loop ends.
-      for (Operation *op = user; op && op->getBlock() != alloc->getBlock();
-           op = op->getParentOp())
-        if (isa<LoopLikeOpInterface>(op->getParentOp()))
-          end = std::max(end, ends.lookup(op->getParentOp()));
+      for (auto loop = user->getParentOfType<LoopLikeOpInterface>();
+           loop && !loop->isProperAncestor(alloc);
+           loop = loop->getParentOfType<LoopLikeOpInterface>())
+        end = std::max(end, ends.lookup(loop));
       last = std::max(last, end);
     }
   return last;
+}
+
+/// Whether what may be the buffer is seen outside of an operation around it.
+bool Planner::outlives(memref::AllocOp alloc, Operation *parent) {
+  return llvm::any_of(aliases.resolve(alloc), [&](Value alias) {
+    return !parent->isAncestor(alias.getParentBlock()->getParentOp());
+  });
+}
+
+LogicalResult Planner::check(memref::AllocOp alloc) {
+  for (Operation *parent = alloc->getParentOp(); parent != entry;
+       parent = parent->getParentOp()) {
+    if (!isa<scf::IfOp, scf::ForOp>(parent))
+      return alloc.emitError("allocates ")
+             << alloc.getType() << " inside '" << parent->getName()
+             << "', which has no place in the arena";
+    if (isa<scf::ForOp>(parent) && outlives(alloc, parent))
+      return alloc.emitError("allocates ")
+             << alloc.getType()
+             << " in a turn of a loop, and is needed after it";
+  }
+  for (Value size : alloc.getDynamicSizes())
+    if (step && !rowsArgument(boundOf(size)))
+      return alloc.emitError("a buffer's size is not given by the number of "
+                             "rows");
+  return success();
 }
 
 void Planner::assign(memref::AllocOp alloc) {
@@ -136,8 +177,14 @@ void Planner::assign(memref::AllocOp alloc) {
   SmallVector<Value> sizes =
       llvm::map_to_vector(alloc.getDynamicSizes(), boundOf);
   unsigned begin = positions[alloc];
+  Block *scope = step ? body : alloc->getBlock();
   auto fits = [&](Slot &slot) {
-    return slot.busyUntil < begin && slot.sizes.size() == sizes.size() &&
+    // What a branch may not need makes nothing larger around it.
+    bool inReach =
+        slot.scope == scope ||
+        (slot.bytes >= bytes && slot.scope->findAncestorOpInBlock(*alloc));
+    return inReach && slot.busyUntil < begin &&
+           slot.sizes.size() == sizes.size() &&
            llvm::all_of_zip(
                slot.sizes, sizes,
                [&](Value a, Value b) { return sameSize(a, b); });
@@ -151,10 +198,15 @@ void Planner::assign(memref::AllocOp alloc) {
   if (!best) {
     best = &slots.emplace_back();
     best->sizes = sizes;
+    best->scope = scope;
   }
   best->members.push_back(alloc);
   best->bytes = std::max(best->bytes, bytes);
   best->busyUntil = lastUse(alloc);
+  for (Operation *parent = best->scope->getParentOp();
+       parent != entry && outlives(alloc, parent);
+       parent = parent->getParentOp())
+    keepers.insert(parent);
 }
 
 /// bytes * sizes, rounded up to the alignment.
@@ -190,11 +242,11 @@ Value productFits(ImplicitLocOpBuilder &b, int64_t bytes, ValueRange sizes,
   return fits;
 }
 
-void Planner::replace(Slot &slot, Value offset) {
+void Planner::replace(Slot &slot) {
   for (memref::AllocOp alloc : slot.members) {
     ImplicitLocOpBuilder at(alloc.getLoc(), alloc);
     Value buffer = ArenaOp::create(at, alloc.getType(), entry.getArgument(0),
-                                   offset, alloc.getDynamicSizes());
+                                   slot.offset, alloc.getDynamicSizes());
     alloc.replaceAllUsesWith(buffer);
     alloc.erase();
   }
@@ -206,23 +258,60 @@ void checkArena(ImplicitLocOpBuilder &b, Value fits) {
   check->setAttr(attr::code, b.getI32IntegerAttr(QTALE_LIMIT));
 }
 
-void Planner::place() {
-  Value context = entry.getArgument(0), end;
-  // A slot begins where its first member was made: its sizes are known there.
-  for (Slot &slot : slots) {
-    ImplicitLocOpBuilder b(slot.members.front().getLoc(), slot.members.front());
-    Value offset = end ? end : arith::ConstantIndexOp::create(b, 0).getResult();
-    end =
-        arith::AddIOp::create(b, offset, slotBytes(b, slot.bytes, slot.sizes));
-    Value limit = ArenaLimitOp::create(b, b.getIndexType(), context);
-    Value fits =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit);
-    if (!slot.sizes.empty())
-      fits = arith::AndIOp::create(
-          b, fits, productFits(b, slot.bytes, slot.sizes, limit));
-    checkArena(b, fits);
-    replace(slot, offset);
+/// Where the slot ends, if it begins where its first member was made: its sizes
+/// are known there.
+Value Planner::place(Slot &slot, Value end) {
+  ImplicitLocOpBuilder b(slot.members.front().getLoc(), slot.members.front());
+  slot.offset = end;
+  end = arith::AddIOp::create(b, end, slotBytes(b, slot.bytes, slot.sizes));
+  Value limit = ArenaLimitOp::create(b, b.getIndexType(), entry.getArgument(0));
+  Value fits = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit);
+  if (!slot.sizes.empty())
+    fits = arith::AndIOp::create(b, fits,
+                                 productFits(b, slot.bytes, slot.sizes, limit));
+  checkArena(b, fits);
+  return end;
+}
+
+/// Where the last slot of a block ends, if the first one begins at `end`.
+Value Planner::place(Block &block, Value end) {
+  DenseMap<Operation *, Slot *> first;
+  for (Slot &slot : slots)
+    if (slot.scope == &block)
+      first[slot.members.front()] = &slot;
+  for (Operation &op : llvm::make_early_inc_range(block)) {
+    if (Slot *slot = first.lookup(&op))
+      end = place(*slot, end);
+    else if (auto branch = dyn_cast<scf::IfOp>(op))
+      end = placeBranches(branch, end);
+    else if (auto loop = dyn_cast<scf::ForOp>(op))
+      place(*loop.getBody(), end);
   }
+  return end;
+}
+
+Value Planner::placeBranches(scf::IfOp branch, Value end) {
+  SmallVector<Value> branchEnds;
+  for (Region &region : branch->getRegions())
+    if (!region.empty())
+      branchEnds.push_back(place(region.front(), end));
+  if (!keepers.contains(branch))
+    return end;
+  ImplicitLocOpBuilder b(branch.getLoc(), branch);
+  SmallVector<Type> types(branch.getResultTypes());
+  types.push_back(b.getIndexType());
+  auto longer =
+      scf::IfOp::create(b, types, branch.getCondition(),
+                        /*addThenBlock=*/false, /*addElseBlock=*/false);
+  for (auto [to, from, branchEnd] : llvm::zip_equal(
+           longer->getRegions(), branch->getRegions(), branchEnds)) {
+    to.takeBody(from);
+    Operation *yield = to.front().getTerminator();
+    yield->insertOperands(yield->getNumOperands(), branchEnd);
+  }
+  branch.replaceAllUsesWith(longer.getResults().drop_back());
+  branch.erase();
+  return longer.getResults().back();
 }
 
 /// Of @step all sizes are known at once.
@@ -235,24 +324,15 @@ void Planner::placeStep() {
   for (int i : {0, 1})
     rows[i] = memref::DimOp::create(b, entry.getArgument(i ? 4 : 1), 0);
   Value end = arith::ConstantIndexOp::create(b, 0);
-  SmallVector<Value> offsets;
   for (Slot &slot : slots) {
     SmallVector<Value> sizes = llvm::map_to_vector(
         slot.sizes, [&](Value size) { return rows[*rowsArgument(size)]; });
-    offsets.push_back(end);
+    slot.offset = end;
     end = arith::AddIOp::create(b, end, slotBytes(b, slot.bytes, sizes));
   }
   Value limit = ArenaLimitOp::create(b, b.getIndexType(), entry.getArgument(0));
   checkArena(b,
              arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit));
-  for (auto [slot, offset] : llvm::zip_equal(slots, offsets))
-    replace(slot, offset);
-}
-
-bool Planner::mayStandIn(Operation *parent) const {
-  while (step && isa<scf::IfOp>(parent))
-    parent = parent->getParentOp();
-  return parent == entry;
 }
 
 LogicalResult Planner::run() {
@@ -266,29 +346,22 @@ LogicalResult Planner::run() {
   SmallVector<memref::AllocOp> allocs;
   WalkResult result =
       entry.walk<WalkOrder::PreOrder>([&](memref::AllocOp alloc) {
-        if (!mayStandIn(alloc->getParentOp())) {
-          alloc.emitError("allocates ")
-              << alloc.getType()
-              << " inside a loop or branch, which has no place in the arena";
-          return WalkResult::interrupt();
-        }
-        for (Value size : alloc.getDynamicSizes())
-          if (step && !rowsArgument(boundOf(size))) {
-            alloc.emitError("a buffer's size is not given by the number of "
-                            "rows");
-            return WalkResult::interrupt();
-          }
         allocs.push_back(alloc);
-        return WalkResult::advance();
+        return failed(check(alloc)) ? WalkResult::interrupt()
+                                    : WalkResult::advance();
       });
   if (result.wasInterrupted())
     return failure();
   for (memref::AllocOp alloc : allocs)
     assign(alloc);
-  if (step)
+  if (step) {
     placeStep();
-  else
-    place();
+  } else if (!slots.empty()) {
+    auto b = OpBuilder::atBlockBegin(body);
+    place(*body, arith::ConstantIndexOp::create(b, entry.getLoc(), 0));
+  }
+  for (Slot &slot : slots)
+    replace(slot);
   entry.walk([](memref::DeallocOp dealloc) { dealloc.erase(); });
   return success();
 }

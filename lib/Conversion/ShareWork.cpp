@@ -50,6 +50,14 @@ bool writes(Operation *op) {
   });
 }
 
+/// Whether the team enters an operation's regions: they hold parallel loops, or
+/// all threads need a branch's results or its reason to stop.
+bool isDividedWithin(Operation *op) {
+  return contains(op, isParallel) ||
+         (isa<scf::IfOp>(op) && writes(op) &&
+          (!op->use_empty() || contains(op, llvm::IsaPred<cf::AssertOp>)));
+}
+
 bool reads(Operation *op) {
   return contains(op,
                   [](Operation *inner) { return isa<memref::LoadOp>(inner); });
@@ -63,7 +71,7 @@ public:
     for (Operation &op : llvm::make_early_inc_range(block)) {
       if (isParallel(&op)) {
         beforeWrite(&op);
-      } else if (op.getNumRegions() && contains(&op, isParallel)) {
+      } else if (op.getNumRegions() && isDividedWithin(&op)) {
         // A sequential loop or branch around parallel ones. Reads before it
         // come before each of its blocks, those in a loop before the next turn.
         bool before =

@@ -119,3 +119,42 @@ func.func private @private_kernel(%context: !qtale.context, %b: memref<4xf32>, %
   memref.store %x, %b[%c0] : memref<4xf32>
   return
 }
+
+// All threads need the branch's result: they enter it, and the first writes.
+// CHECK-LABEL: @branch_with_result
+// CHECK:       %[[FLAG:.*]] = memref.load
+// CHECK:       scf.if %[[FLAG]] -> (memref<4xf32>) {
+// CHECK:         qtale.barrier
+// CHECK:         scf.if %{{.*}} {
+// CHECK-NEXT:      memref.store
+// CHECK-NEXT:    }
+// CHECK-NEXT:    qtale.barrier
+// CHECK-NEXT:    scf.yield
+// CHECK:       } else {
+// CHECK-NEXT:    scf.yield
+func.func @branch_with_result(%context: !qtale.context, %c: memref<i1>, %a: memref<4xf32>, %b: memref<4xf32>, %x: f32) -> memref<4xf32> {
+  %c0 = arith.constant 0 : index
+  %flag = memref.load %c[] : memref<i1>
+  %y = scf.if %flag -> memref<4xf32> {
+    memref.store %x, %a[%c0] : memref<4xf32>
+    scf.yield %a : memref<4xf32>
+  } else {
+    scf.yield %b : memref<4xf32>
+  }
+  return %y : memref<4xf32>
+}
+
+// All threads return where one must.
+// CHECK-LABEL: @branch_that_asserts
+// CHECK:       scf.if
+// CHECK-NEXT:    cf.assert
+// CHECK:         scf.if
+// CHECK-NEXT:      memref.store
+func.func @branch_that_asserts(%context: !qtale.context, %flag: i1, %ok: i1, %a: memref<4xf32>, %x: f32) {
+  %c0 = arith.constant 0 : index
+  scf.if %flag {
+    cf.assert %ok, "in range"
+    memref.store %x, %a[%c0] : memref<4xf32>
+  }
+  return
+}
