@@ -23,13 +23,17 @@ const NodeTable &qtale::onnx_import::nodeTable() {
     NodeTable result;
     addAttention(result);
     addConstants(result);
+    addDynamicQuantization(result);
     addElementwise(result);
     addGather(result);
+    addIntegerMatMul(result);
     addMatMul(result);
     addNormalization(result);
     addQuantization(result);
     addReduction(result);
     addRotary(result);
+    addScatter(result);
+    addSelection(result);
     addShape(result);
     addSlice(result);
     return result;

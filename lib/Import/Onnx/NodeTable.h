@@ -111,13 +111,17 @@ public:
 
 void addAttention(NodeTable &table);
 void addConstants(NodeTable &table);
+void addDynamicQuantization(NodeTable &table);
 void addElementwise(NodeTable &table);
 void addGather(NodeTable &table);
+void addIntegerMatMul(NodeTable &table);
 void addMatMul(NodeTable &table);
 void addNormalization(NodeTable &table);
 void addQuantization(NodeTable &table);
 void addReduction(NodeTable &table);
 void addRotary(NodeTable &table);
+void addScatter(NodeTable &table);
+void addSelection(NodeTable &table);
 void addShape(NodeTable &table);
 void addSlice(NodeTable &table);
 

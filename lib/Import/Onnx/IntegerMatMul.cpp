@@ -1,0 +1,348 @@
+//===- IntegerMatMul.cpp - MatMulInteger and QLinearMatMul ----------------===//
+//
+//   sum[m, n] = Σ_k (a[m, k] - za[m]) · (c[k, n] - zc[n])      int32, wraps
+//   QLinearMatMul:  y = saturate(round_even(sum · (sa · sc / sy)) + zy)
+//
+// Zero points and scales are one number, a vector of rows (a) or columns (c),
+// or have the operand's rank with 1 along k.
+//
+//   loops:  batches, m, n / 64,   k,   64 columns
+//           └─── in parallel ──┘       └ contiguous in c and in the sum
+//
+// The sums of 64 columns stay in the first-level cache while k runs, and one
+// row is still divided among threads. Where the number of columns is not known,
+// or no multiple, they are one block.
+//
+//===----------------------------------------------------------------------===//
+
+#include "NodeTable.h"
+#include "StepNode.h"
+
+using namespace llvm;
+using namespace mlir;
+using namespace qtale::onnx_import;
+using onnx::TensorProto;
+using utils::IteratorType;
+
+namespace {
+
+/// Where a node's operands stand; -1: it has none.
+struct Places {
+  int a, zeroA, c, zeroC;
+};
+
+/// a and c as matrices, with what is subtracted from their elements.
+class Product {
+public:
+  Product(Node &n) : n(n), g(n.g) {}
+
+  LogicalResult read(const Places &places);
+  /// A scale or zero point of `a` (rows) or of `c`, with dimensions that align
+  /// with the result's at the right.
+  FailureOr<Term> spread(unsigned input, bool rows);
+  Value sum();
+  /// Of the sum; and of what the node gives, where a or c is a vector.
+  Dims dims, given;
+
+private:
+  /// A term whose dimensions are known to be 1 or those of `full`.
+  Term settled(Term term, ArrayRef<OpFoldResult> full);
+  /// An operand whose dimensions belong to these loops, at the right; -1: none.
+  void addOperand(Term term, ArrayRef<int64_t> loops);
+  LogicalResult checkInner();
+
+  Node &n;
+  GraphBuilder &g;
+  Term a, c;
+  std::optional<Term> zeroA, zeroC;
+  /// Extents of the loops, and what the body reads.
+  Dims extents;
+  SmallVector<Value> operands;
+  SmallVector<AffineMap> maps;
+};
+
+} // namespace
+
+LogicalResult Product::checkInner() {
+  OpFoldResult k = a.dims.back(), kc = c.dims[c.rank() - 2];
+  auto ka = getConstantIntValue(k), kb = getConstantIntValue(kc);
+  if (ka && kb && *ka != *kb)
+    return n.fail("the inputs' inner dimensions are " + Twine(*ka) + " and " +
+                  Twine(*kb));
+  g.math.check(k, kc,
+               StringRef(n.proto.op_type()) + ": inner dimensions differ");
+  return success();
+}
+
+LogicalResult Product::read(const Places &places) {
+  a = n.in(places.a);
+  c = n.in(places.c);
+  if (!a.rank() || !c.rank())
+    return n.fail("needs inputs of at least one dimension");
+  // Vectors become matrices, and lose the dimension again at the end.
+  bool vectorA = a.rank() == 1, vectorC = c.rank() == 1;
+  if (vectorA)
+    a = g.reshape(a, {g.math.constant(1), a.dims[0]});
+  if (vectorC)
+    c = g.reshape(c, {c.dims[0], g.math.constant(1)});
+  if (failed(checkInner()))
+    return failure();
+  std::optional<Dims> batch = g.broadcast(
+      {ArrayRef(a.dims).drop_back(2), ArrayRef(c.dims).drop_back(2)});
+  if (!batch)
+    return n.fail("the inputs' batch dimensions don't fit each other");
+  dims = *batch;
+  for (Term *term : {&a, &c}) {
+    Dims full(*batch);
+    full.append(term->dims.end() - 2, term->dims.end());
+    *term = settled(*term, full);
+  }
+  dims.append({a.dims[a.rank() - 2], c.dims.back()});
+  given = dims;
+  if (vectorC)
+    given.pop_back();
+  if (vectorA)
+    given.erase(given.begin() + batch->size());
+
+  auto zero = [&](int place, bool rows,
+                  std::optional<Term> &into) -> LogicalResult {
+    if (place < 0 || !n.has(place))
+      return success();
+    FailureOr<Term> term = spread(place, rows);
+    if (failed(term))
+      return failure();
+    into = *term;
+    return success();
+  };
+  return success(succeeded(zero(places.zeroA, true, zeroA)) &&
+                 succeeded(zero(places.zeroC, false, zeroC)));
+}
+
+Term Product::settled(Term term, ArrayRef<OpFoldResult> full) {
+  full = full.take_back(term.rank());
+  Dims to;
+  bool known = true;
+  for (auto [dim, extent] : llvm::zip_equal(term.dims, full)) {
+    bool one = isConstantIntValue(dim, 1);
+    known &= one || g.math.same(dim, extent);
+    to.push_back(one ? dim : extent);
+  }
+  if (known)
+    return term;
+  return g.make(term.dtype, g.broadcastTo(g.tensor(term), term.dims, to), to);
+}
+
+FailureOr<Term> Product::spread(unsigned input, bool rows) {
+  Term &term = n.in(input);
+  if (term.isScalar())
+    return g.reshape(term, {});
+  Term result = term;
+  if (term.rank() == 1 && rows)
+    result = g.reshape(term, {term.dims[0], g.math.constant(1)});
+  // Dimensions are 1, or those of the result; along k it is 1.
+  Dims full(dims);
+  int64_t inner = result.rank() - (rows ? 1 : 2);
+  bool fits = result.rank() <= int64_t(dims.size());
+  if (fits && inner >= 0) {
+    full[dims.size() - (rows ? 1 : 2)] = g.math.constant(1);
+    auto known = getConstantIntValue(result.dims[inner]);
+    fits = !known || *known == 1;
+    if (!known)
+      g.math.check(result.dims[inner], g.math.constant(1),
+                   n.inputName(input) + " must have one element along k");
+  }
+  std::optional<Dims> together =
+      fits ? g.broadcast({full, result.dims}) : std::nullopt;
+  for (size_t i = 0; together && i < dims.size(); ++i) {
+    auto wanted = getConstantIntValue(full[i]),
+         got = getConstantIntValue((*together)[i]);
+    fits &= !wanted || !got || *wanted == *got;
+  }
+  if (!together || !fits)
+    return n.fail(
+        n.inputName(input) + " must be one number, or one for each " +
+        (rows ? "row of the first matrix" : "column of the second matrix"));
+  return settled(result, full);
+}
+
+void Product::addOperand(Term term, ArrayRef<int64_t> loops) {
+  SmallVector<AffineExpr> exprs;
+  for (auto [dim, loop] :
+       llvm::zip_equal(term.dims, loops.take_back(term.rank())))
+    exprs.push_back(loop < 0 || isConstantIntValue(dim, 1)
+                        ? g.b.getAffineConstantExpr(0)
+                        : g.b.getAffineDimExpr(loop));
+  operands.push_back(g.tensor(term));
+  maps.push_back(AffineMap::get(extents.size(), 0, exprs, g.context()));
+}
+
+Value Product::sum() {
+  // Columns in blocks.
+  OpFoldResult columns = dims.back();
+  int64_t block = 1;
+  for (int64_t size : {16, 32, 64})
+    if (auto known = getConstantIntValue(columns);
+        known && *known > size && *known % size == 0)
+      block = size;
+  bool blocked = block > 1;
+  auto split = [&](Term term) {
+    if (!blocked || term.rank() == 0)
+      return term;
+    Dims to(ArrayRef(term.dims).drop_back());
+    if (isConstantIntValue(term.dims.back(), 1))
+      to.append(2, g.math.constant(1));
+    else
+      to.append({g.math.div(columns, g.math.constant(block)),
+                 g.math.constant(block)});
+    return g.reshape(term, to);
+  };
+  int64_t batches = dims.size() - 2, m = batches, kk = m + 1 + blocked;
+  extents.assign(dims.begin(), dims.begin() + batches + 1);
+  if (blocked)
+    extents.push_back(g.math.div(columns, g.math.constant(block)));
+  extents.push_back(a.dims.back());
+  extents.push_back(blocked ? g.math.constant(block) : columns);
+
+  SmallVector<int64_t> loopsA = llvm::to_vector(llvm::seq<int64_t>(0, m + 1)),
+                       loopsC = llvm::to_vector(llvm::seq<int64_t>(0, batches)),
+                       loopsOut = loopsA;
+  loopsA.push_back(kk);
+  loopsC.push_back(kk);
+  for (SmallVector<int64_t> *loops : {&loopsC, &loopsOut}) {
+    if (blocked)
+      loops->push_back(m + 1);
+    loops->push_back(kk + 1);
+  }
+  addOperand(a, loopsA);
+  addOperand(split(c), loopsC);
+  if (zeroA) {
+    loopsA.back() = -1;
+    addOperand(*zeroA, loopsA);
+  }
+  if (zeroC) {
+    loopsC[batches] = -1;
+    addOperand(split(*zeroC), loopsC);
+  }
+
+  Dims outDims;
+  SmallVector<AffineExpr> exprs;
+  SmallVector<IteratorType> iterators(extents.size(), IteratorType::parallel);
+  iterators[kk] = IteratorType::reduction;
+  for (int64_t loop : loopsOut) {
+    outDims.push_back(extents[loop]);
+    exprs.push_back(g.b.getAffineDimExpr(loop));
+  }
+  maps.push_back(AffineMap::get(extents.size(), 0, exprs, g.context()));
+  Type i32 = g.b.getI32Type();
+  Value init = g.filled(outDims, Scalars{g.b, g.loc}.integer(i32, 0));
+  bool unsignedA = isUnsigned(a.dtype), unsignedC = isUnsigned(c.dtype);
+  Value result =
+      linalg::GenericOp::create(
+          g.b, g.loc, init.getType(), operands, init, maps, iterators,
+          [&](OpBuilder &b, Location loc, ValueRange args) {
+            Scalars s{b, loc};
+            Value x = s.convert(args[0], i32, unsignedA, false);
+            Value y = s.convert(args[1], i32, unsignedC, false);
+            if (zeroA)
+              x = s.make<arith::SubIOp>(
+                  x, s.convert(args[2], i32, unsignedA, false));
+            if (zeroC)
+              y = s.make<arith::SubIOp>(
+                  y, s.convert(args[zeroA ? 3 : 2], i32, unsignedC, false));
+            Value next =
+                s.make<arith::AddIOp>(args.back(), s.make<arith::MulIOp>(x, y));
+            linalg::YieldOp::create(b, loc, next);
+          })
+          .getResult(0);
+  return g.reshape(result, outDims, dims);
+}
+
+static bool isByte(int32_t dtype) {
+  return dtype == TensorProto::INT8 || dtype == TensorProto::UINT8;
+}
+
+static LogicalResult buildMatMulInteger(Node &n) {
+  Product product(n);
+  if (!isByte(n.in(0).dtype) || !isByte(n.in(1).dtype))
+    return n.fail("needs matrices of int8 or uint8");
+  if (failed(product.read({0, 2, 1, 3})))
+    return failure();
+  Value value = n.g.reshape(product.sum(), product.dims, product.given);
+  return n.set(0, n.g.make(TensorProto::INT32, value, product.given));
+}
+
+static LogicalResult buildQLinearMatMul(Node &n) {
+  GraphBuilder &g = n.g;
+  enum { A, ScaleA, ZeroA, C, ScaleC, ZeroC, ScaleY, ZeroY };
+  int32_t dtype = n.in(ZeroY).dtype;
+  if (!isByte(n.in(A).dtype) || !isByte(n.in(C).dtype) || !isByte(dtype))
+    return n.fail("needs matrices of int8 or uint8");
+  Product product(n);
+  if (failed(product.read({A, ZeroA, C, ZeroC})))
+    return failure();
+  FailureOr<Term> scaleA = product.spread(ScaleA, true),
+                  scaleC = product.spread(ScaleC, false),
+                  scaleY = product.spread(ScaleY, true),
+                  zeroY = product.spread(ZeroY, true);
+  if (failed(scaleA) || failed(scaleC) || failed(scaleY) || failed(zeroY))
+    return failure();
+  Term sum = g.make(TensorProto::INT32, product.sum(), product.dims);
+  bool unsignedResult = isUnsigned(dtype);
+  double low = unsignedResult ? 0 : -128, high = unsignedResult ? 255 : 127;
+  Type type = elementType(g.context(), dtype);
+  Value result = g.elementwise(
+      {&sum, &*scaleA, &*scaleC, &*scaleY, &*zeroY}, product.dims, type,
+      [&](Scalars s, ValueRange v) {
+        Type f32 = s.b.getF32Type();
+        Value scale =
+            s.make<arith::DivFOp>(s.make<arith::MulFOp>(v[1], v[2]), v[3]);
+        Value value =
+            s.make<arith::MulFOp>(s.convert(v[0], f32, false, false), scale);
+        value = math::RoundEvenOp::create(s.b, s.loc, value);
+        value = s.make<arith::AddFOp>(
+            value, s.convert(v[4], f32, unsignedResult, false));
+        value = s.make<arith::MaximumFOp>(value, s.constant(f32, low));
+        value = s.make<arith::MinimumFOp>(value, s.constant(f32, high));
+        return s.convert(value, type, false, unsignedResult);
+      });
+  return n.set(0, g.make(dtype, g.reshape(result, product.dims, product.given),
+                         product.given));
+}
+
+/// Tokens meet a constant matrix; what belongs to it is the same for all.
+static LogicalResult onRows(StepNode &n, unsigned matrix,
+                            LogicalResult (*build)(Node &)) {
+  for (unsigned i = 1; i < n.size(); ++i)
+    if (n.has(i) && n.in(i).rows)
+      return n.fail("has parameters made of tokens");
+  if (!n.in(0).rows || n.in(matrix).rank() != 2)
+    return n.fail("multiplies tokens with something that is not a constant "
+                  "matrix");
+  for (unsigned i = 1; i < n.size(); ++i)
+    if (i != matrix && n.has(i) && !n.in(i).isScalar() &&
+        !(n.in(i).rank() == 1 && i > matrix && i <= matrix + 2))
+      return n.fail(n.inputName(i) + " differs from token to token");
+  if (failed(n.axis(n.in(0), -1)) || failed(build(n)))
+    return failure();
+  return n.keepRows();
+}
+
+static LogicalResult buildMatMulIntegerRows(StepNode &n) {
+  return onRows(n, 1, buildMatMulInteger);
+}
+
+static LogicalResult buildQLinearMatMulRows(StepNode &n) {
+  return onRows(n, 3, buildQLinearMatMul);
+}
+
+void qtale::onnx_import::addIntegerMatMul(NodeTable &table) {
+  table.add("MatMulInteger", 10, buildMatMulInteger, buildMatMulIntegerRows);
+  NodeBuilder &quantized = table.add("QLinearMatMul", 21, buildQLinearMatMul,
+                                     buildQLinearMatMulRows);
+  for (StringRef parameter : {"T1", "T2", "T3"})
+    quantized.refusesTypes(
+        parameter,
+        {"float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"},
+        "products are summed as integers; dequantize the matrices, and "
+        "multiply them by MatMul");
+}
