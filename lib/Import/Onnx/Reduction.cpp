@@ -87,9 +87,15 @@ static LogicalResult buildReduce(Node &n) {
     return failure();
   SmallVector<int64_t> axes;
   bool all = !*given || (*given)->empty();
-  if (all && n.integer("noop_with_empty_axes", 0))
+  bool none = all && n.integer("noop_with_empty_axes", 0);
+  // Over no axis, squares, magnitudes, roots and logarithms are still taken.
+  bool plain = !reduction.square && !reduction.absolute && !reduction.root &&
+               !reduction.log;
+  if (none && plain)
     return n.set(0, x);
-  if (all) {
+  if (none) {
+    // No axis.
+  } else if (all) {
     if (x.rows)
       return n.fail("works along the axis of tokens");
     axes.assign(llvm::to_vector(llvm::seq<int64_t>(0, x.rank())));

@@ -161,6 +161,10 @@ Term GraphBuilder::reshape(Term &term, ArrayRef<OpFoldResult> to) {
 Value GraphBuilder::insert(Value piece, Value into,
                            ArrayRef<OpFoldResult> offsets,
                            ArrayRef<OpFoldResult> sizes) {
+  // Not even what has no elements may be put behind the last one.
+  if (llvm::any_of(
+          sizes, [](OpFoldResult size) { return isConstantIntValue(size, 0); }))
+    return into;
   SmallVector<OpFoldResult> strides(offsets.size(), math.constant(1));
   return tensor::InsertSliceOp::create(b, loc, piece, into, offsets, sizes,
                                        strides);

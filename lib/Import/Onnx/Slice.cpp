@@ -34,7 +34,10 @@ static Term part(Node &n, Term &x, int64_t axis, OpFoldResult begin,
     result.elements = Dims(ArrayRef(*x.elements).slice(*from, *count));
     return result;
   }
-  if (count == 0) { // a slice may not begin at the end
+  // A slice may not begin at the end: not even one without elements.
+  if (llvm::any_of(result.dims, [](OpFoldResult dim) {
+        return isConstantIntValue(dim, 0);
+      })) {
     result.value = g.empty(result.dims, n.type(x));
     return result;
   }
@@ -118,10 +121,11 @@ static LogicalResult buildSlice(Node &n) {
       }
       continue;
     }
-    // Backwards: from at most dim - 1 down to at least -1, excluded.
+    // Backwards: from 0 to dim - 1, down to at least -1, excluded. A start before
+    // the first element is the first one (in NumPy nothing would be left).
     OpFoldResult last = g.math.sub(dim, g.math.constant(1));
-    OpFoldResult begin = g.math.max(
-        g.math.min(g.math.wrap((*starts)[i], dim), last), g.math.constant(-1));
+    OpFoldResult begin =
+        g.math.min(g.math.max(g.math.wrap((*starts)[i], dim), zero), last);
     OpFoldResult end = g.math.min(
         g.math.max(g.math.wrap((*ends)[i], dim), g.math.constant(-1)), last);
     // "Before the first" is written as a huge negative number.

@@ -60,7 +60,7 @@ FailureOr<Sources> findSources(linalg::GenericOp op) {
     if (expanded) {
       input = expanded.getSrc();
       // Columns stay as they are.
-      if (!input.hasOneUse() ||
+      if (!input.hasOneUse() || expanded.getSrcType().getRank() == 0 ||
           expanded.getReassociationIndices().back().size() != 1)
         return failure();
     }
