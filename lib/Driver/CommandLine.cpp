@@ -71,6 +71,11 @@ struct Options {
   cl::opt<bool> bundle{"bundle",
                        cl::desc("Put the weights into the artifact's own file"),
                        cl::cat(category)};
+  cl::opt<bool> operators{
+      "print-operators",
+      cl::desc("Print, as JSON, which of ONNX's operators are compiled: "
+               "versions, types, attributes, and what is refused"),
+      cl::cat(category)};
   cl::opt<std::string> tokenizer{
       "tokenizer",
       cl::desc("tokenizer.json (default: the one beside INPUT, if any)"),
@@ -110,6 +115,9 @@ bool fill(Options &options, CommandLine &line) {
   if (options.cpu.getNumOccurrences())
     line.levels.emplace(options.cpu.begin(), options.cpu.end());
 
+  line.operators = options.operators;
+  if (line.operators)
+    return true;
   if (line.input.empty())
     return usage("which model? Give INPUT; --help shows how");
   if (!isOneOf(line.weights, {"keep", "f32", "f16", "bf16", "int8", "int4"},

@@ -15,6 +15,7 @@ struct CommandLine {
   std::string input, output;
   std::string tokenizer; // empty: the one beside the model, if any
   bool bundle = false;
+  bool operators = false; // only print what is taken of ONNX
   /// A stage to print, or a kind of artifact.
   std::optional<Stage> printed;
   ArtifactOptions::Kind kind = ArtifactOptions::Library;

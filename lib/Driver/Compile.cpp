@@ -257,6 +257,10 @@ int qtale::compileMain(int argc, char **argv) {
   std::optional<CommandLine> line = parseCommandLine(argc, argv, code);
   if (!line)
     return code;
+  if (line->operators) {
+    printOperators(llvm::outs());
+    return 0;
+  }
 
   DialectRegistry registry;
   registerDialects(registry);

@@ -13,14 +13,16 @@
 #include "mlir/Support/LLVM.h"
 #include "onnx/onnx_pb.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/LogicalResult.h"
 #include <optional>
 #include <string>
 
 namespace qtale::onnx_import {
 
-/// The opset that node builders are written for; newer models keep theirs, up
-/// to the newest one.
+/// The opset that node builders are written for. Models of the oldest one and
+/// newer are converted to it; newer ones than it keep theirs, up to the newest.
+inline constexpr int64_t oldestOpset = 7;
 inline constexpr int64_t tableOpset = 23;
 inline constexpr int64_t newestOpset = 28;
 
@@ -47,6 +49,8 @@ struct Model {
   std::vector<onnx::NodeProto> verbs;
   /// Of the default domain.
   int64_t opset = 0;
+  /// Operators that no builder knows, by name; told of already.
+  llvm::StringSet<> unsupported;
 
   mlir::Location loc(mlir::MLIRContext *context) const;
   mlir::Location loc(mlir::MLIRContext *context,
@@ -55,6 +59,8 @@ struct Model {
 
 /// A node's name, or its operator and first output where it has none.
 std::string nodeName(const onnx::NodeProto &node);
+/// With the domain: "ai.onnx::Add".
+std::string operatorName(const onnx::NodeProto &node);
 
 /// Bits of an element in raw data; 0 for types without a fixed size.
 int64_t elementBits(int32_t dataType);

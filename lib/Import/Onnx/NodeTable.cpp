@@ -50,8 +50,7 @@ static const onnx::OpSchema *schemaOf(StringRef op, int64_t opset) {
                                         "");
 }
 
-/// As schemas call it: "float16".
-static std::string typeName(int32_t dtype) {
+std::string qtale::onnx_import::typeName(int32_t dtype) {
   return StringRef(onnx::TensorProto::DataType_Name(
                        onnx::TensorProto::DataType(dtype)))
       .lower();

@@ -132,6 +132,9 @@ const NodeTable &nodeTable();
 const NodeBuilder *lookupBuilder(llvm::StringRef domain, llvm::StringRef op,
                                  int64_t opset);
 
+/// An element type as schemas call it: "float16".
+std::string typeName(int32_t dtype);
+
 /// Where there is no builder although the operator is in the table: what is
 /// known of it. Empty where it is not in the table.
 std::string unknownRevision(llvm::StringRef domain, llvm::StringRef op,

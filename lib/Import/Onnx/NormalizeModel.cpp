@@ -48,25 +48,35 @@ static int64_t defaultOpset(
   return 0;
 }
 
+std::string qtale::onnx_import::operatorName(const onnx::NodeProto &node) {
+  return (node.domain().empty() ? "ai.onnx" : node.domain()) +
+         "::" + node.op_type();
+}
+
+static constexpr StringLiteral unsupportedDomain("qtale.unsupported");
+
 namespace {
 
 /// All nodes that no builder knows, in one diagnostic.
 class Unsupported {
 public:
   Unsupported(Model &model) : model(model) {
-    for (const auto &function : model.proto.functions())
+    for (auto &function : *model.proto.mutable_functions())
       functions[key(function.domain(), function.name())] = &function;
+    onnx::ModelProto &proto = model.proto;
+    visit(*proto.mutable_graph()->mutable_node(), model.opset,
+          *proto.mutable_opset_import());
   }
 
-  LogicalResult check(MLIRContext *context) {
-    visit(model.proto.graph().node(), model.opset);
-    if (nodes.empty())
-      return success();
+  bool none() const { return nodes.empty(); }
+
+  void report(MLIRContext *context) {
     auto diagnostic =
         emitError(model.loc(context))
         << (nodes.size() == 1 ? "an operator is" : "operators are")
         << " not supported:";
     for (auto &[name, users] : nodes) {
+      model.unsupported.insert(name);
       diagnostic << "\n  " << name;
       if (users.size() > 1)
         diagnostic << " (" << users.size() << " nodes)";
@@ -76,11 +86,12 @@ public:
         diagnostic << (i ? ", '" : "'") << users[i] << "'";
       if (shown < users.size())
         diagnostic << ", ...";
+      if (auto reason = revisions.find(name); reason != revisions.end())
+        diagnostic << "; " << reason->second;
     }
     diagnostic << "\nexport the model with standard operators of opset "
                << tableOpset
                << " (without runtime-specific fusions), or remove these nodes";
-    return failure();
   }
 
 private:
@@ -88,34 +99,61 @@ private:
     return (domain == "ai.onnx" ? "" : domain).str() + "::" + name.str();
   }
 
-  void visit(const google::protobuf::RepeatedPtrField<onnx::NodeProto> &list,
-             int64_t opset) {
-    for (const onnx::NodeProto &node : list) {
+  using Nodes = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
+  using Opsets = google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>;
+
+  void visit(Nodes &list, int64_t opset, Opsets &imports) {
+    for (onnx::NodeProto &node : list) {
       auto function = functions.find(key(node.domain(), node.op_type()));
       if (function != functions.end()) {
         if (visited.insert(function->first()).second) {
-          int64_t own = defaultOpset(function->second->opset_import());
-          visit(function->second->node(), own ? own : opset);
+          onnx::FunctionProto &body = *function->second;
+          int64_t own = defaultOpset(body.opset_import());
+          visit(*body.mutable_node(), own ? own : opset,
+                *body.mutable_opset_import());
         }
         continue;
       }
       if (lookupBuilder(node.domain(), node.op_type(), opset))
         continue;
-      std::string name = (node.domain().empty() ? "ai.onnx" : node.domain()) +
-                         "::" + node.op_type();
+      std::string name = operatorName(node);
       auto known = places.try_emplace(name, nodes.size());
       if (known.second)
         nodes.push_back({name, {}});
+      std::string reason =
+          unknownRevision(node.domain(), node.op_type(), opset);
+      if (!reason.empty())
+        revisions.try_emplace(name, reason);
       nodes[known.first->second].second.push_back(nodeName(node));
+      hide(node, opset, imports);
     }
   }
 
+  /// What ONNX does not know either moves to a domain of which it asks nothing:
+  /// the rest of the model is then checked as usual.
+  void hide(onnx::NodeProto &node, int64_t opset, Opsets &imports) {
+    bool isDefault = node.domain().empty() || node.domain() == "ai.onnx";
+    if (!isDefault || onnx::OpSchemaRegistry::Schema(node.op_type(), opset, ""))
+      return;
+    node.set_domain(unsupportedDomain.str());
+    model.unsupported.insert(operatorName(node));
+    if (llvm::any_of(imports, [](const onnx::OperatorSetIdProto &set) {
+          return set.domain() == unsupportedDomain;
+        }))
+      return;
+    onnx::OperatorSetIdProto &set = *imports.Add();
+    set.set_domain(unsupportedDomain.str());
+    set.set_version(1);
+  }
+
   Model &model;
-  StringMap<const onnx::FunctionProto *> functions;
+  StringMap<onnx::FunctionProto *> functions;
   llvm::StringSet<> visited;
   /// Operators in the order of their appearance, with their nodes.
   SmallVector<std::pair<std::string, SmallVector<std::string>>> nodes;
   StringMap<unsigned> places;
+  /// Of operators that other opsets have: what is known of them.
+  StringMap<std::string> revisions;
 };
 
 } // namespace
@@ -274,17 +312,10 @@ static LogicalResult checkPorts(MLIRContext *context, Model &model) {
   return check(model.proto.graph().output(), "output");
 }
 
-LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
-                                                 Model &model) {
+/// Everything that comes after the question which operators there are.
+static LogicalResult normalize(MLIRContext *context, Model &model) {
   onnx::ModelProto &proto = model.proto;
-  model.opset = defaultOpset(proto.opset_import());
-  if (model.opset < 1 || model.opset > newestOpset)
-    return emitError(model.loc(context))
-           << "opset " << model.opset
-           << " is not supported; export the model with opset 7 to "
-           << newestOpset;
-  if (failed(Unsupported(model).check(context)) ||
-      failed(sortNodes(context, model, *proto.mutable_graph())) ||
+  if (failed(sortNodes(context, model, *proto.mutable_graph())) ||
       failed(checkPorts(context, model)))
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
@@ -303,4 +334,25 @@ LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
     onnx::shape_inference::InferShapes(
         proto, onnx::OpSchemaRegistry::Instance(), options);
   });
+}
+
+LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
+                                                 Model &model) {
+  model.opset = defaultOpset(model.proto.opset_import());
+  if (model.opset < oldestOpset || model.opset > newestOpset)
+    return emitError(model.loc(context))
+           << "opset " << model.opset
+           << " is not supported; export the model with opset " << oldestOpset
+           << " to " << newestOpset;
+  Unsupported unsupported(model);
+  if (unsupported.none())
+    return normalize(context, model);
+  // The model goes on, so that what else is refused is told, too; but not what
+  // ONNX says, which may follow from an operator that it does not know either.
+  LogicalResult rest = [&] {
+    ScopedDiagnosticHandler quiet(context, [](Diagnostic &) {});
+    return normalize(context, model);
+  }();
+  unsupported.report(context);
+  return rest;
 }

@@ -6,6 +6,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/Support/raw_ostream.h"
 
 namespace qtale {
 
@@ -14,6 +15,10 @@ namespace qtale {
 /// diagnostics that name the file and the node.
 mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path,
                                              mlir::MLIRContext *context);
+
+/// What is taken of ONNX, as JSON: each operator's revisions, element types and
+/// attributes, and what is refused of them, with the reason.
+void printOperators(llvm::raw_ostream &os);
 
 } // namespace qtale
 
