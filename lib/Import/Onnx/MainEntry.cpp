@@ -57,6 +57,9 @@ FailureOr<StringMap<Term>> qtale::onnx_import::initializers(const Model &model,
 
 namespace {
 
+/// As many refused nodes are told of; the others are counted.
+constexpr unsigned shownRefusals = 20;
+
 class MainBuilder {
 public:
   MainBuilder(const Model &model, ModuleOp module, Weights &weights)
@@ -74,9 +77,9 @@ public:
     terms = std::move(*known);
     if (failed(declareInputs()))
       return failure();
-    for (const onnx::NodeProto &node : graph.node())
-      if (failed(buildNode(node)))
-        return failure();
+    buildNodes();
+    if (!refused.empty() || !model.unsupported.empty())
+      return failure();
     return finish();
   }
 
@@ -168,6 +171,36 @@ private:
     return term;
   }
 
+  //===- Refusals ---------------------------------------------------------===//
+
+  /// A refused node does not end it, so that all are told at once: it is left
+  /// out, and so is, in silence, what depends on its results.
+  void buildNodes() {
+    unsigned errors = 0;
+    ScopedDiagnosticHandler handler(b.getContext(), [&](Diagnostic &d) {
+      bool isError = d.getSeverity() == DiagnosticSeverity::Error;
+      return success(isError &&
+                     ++errors > shownRefusals); // taken, or passed on
+    });
+    for (const onnx::NodeProto &node : graph.node()) {
+      OpBuilder::InsertionGuard guard(b);
+      bool depends = llvm::any_of(node.input(), [&](const std::string &name) {
+        return refused.contains(name);
+      });
+      if (!depends && succeeded(buildNode(node)))
+        continue;
+      for (const std::string &output : node.output())
+        if (!output.empty())
+          refused.insert(output);
+    }
+    if (errors <= shownRefusals)
+      return;
+    unsigned more = errors - shownRefusals;
+    errors = 0;
+    g.loc = model.loc(b.getContext());
+    error() << more << " more nodes are refused";
+  }
+
   LogicalResult buildNode(const onnx::NodeProto &proto) {
     g.loc = model.loc(b.getContext(), proto);
     SmallVector<Term *> operands;
@@ -184,8 +217,11 @@ private:
     }
     const NodeBuilder *builder =
         lookupBuilder(proto.domain(), proto.op_type(), model.opset);
-    if (!builder)
+    if (!builder) {
+      if (model.unsupported.contains(operatorName(proto)))
+        return failure(); // told of already
       return error() << "operator " << proto.op_type() << " is not supported";
+    }
     Node node(g, proto, operands);
     if (failed(builder->build(node)))
       return failure();
@@ -267,6 +303,8 @@ private:
   GraphBuilder g;
   func::FuncOp function;
   StringMap<Term> terms;
+  /// Results of refused nodes, and of nodes that depend on them.
+  llvm::StringSet<> refused;
   StringMap<const onnx::TypeProto *> types;
   SmallVector<const onnx::ValueInfoProto *> inputs;
   StringMap<Value> symbols;
