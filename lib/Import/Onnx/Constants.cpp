@@ -79,13 +79,14 @@ static LogicalResult buildConstantOfShape(Node &n) {
   }
   SmallVector<int64_t> shape = staticShape(*dims);
   Type type = elementType(n.g.context(), dtype);
+  bool small = true;
   int64_t count = 1;
   for (int64_t dim : shape)
     if (dim < 0 && !ShapedType::isDynamic(dim))
       return n.fail("has a negative dimension");
     else if (ShapedType::isDynamic(dim) || MulOverflow(count, dim, count))
-      count = INT64_MAX;
-  if (count <= 64)
+      small = false;
+  if (small && count <= 64)
     return n.set(
         0, n.g.fromConstant(dtype, DenseElementsAttr::get(
                                        RankedTensorType::get(shape, type),
