@@ -1,7 +1,8 @@
 //===- CutTensors.cpp - Leave weights in the file while parsing -----------===//
 //
 //   ModelProto ─ 7 graph ─┬─ 5 initializer ──────────────────┬─ 9 raw_data
-//                         └─ 1 node ─ 5 attribute ─ 5 tensor ┘   4 float_data
+//                ▲        └─ 1 node ─ 5 attribute ─ 5 tensor ┘   4 float_data
+//                └──────────────────────────────── 6 graph
 //
 // A walk over protobuf's wire format that touches only tags and lengths: data
 // of more than 1 KiB becomes (offset, length), so that memory does not grow
@@ -44,11 +45,16 @@ private:
   using Rewrite = bool (Walker::*)(StringRef, std::string &);
 
   bool graph(StringRef bytes, std::string &out) {
-    return each(bytes, [&](const Field &field) {
+    if (depth == maxDepth)
+      return fail(bytes.data(), "a graph within too many others");
+    ++depth;
+    bool done = each(bytes, [&](const Field &field) {
       if (field.number == 1)
         return nested(field, 1, &Walker::node, out);
       return nested(field, 5, &Walker::tensor, out);
     });
+    --depth;
+    return done;
   }
   bool node(StringRef bytes, std::string &out) {
     return each(bytes, [&](const Field &field) {
@@ -57,6 +63,8 @@ private:
   }
   bool attribute(StringRef bytes, std::string &out) {
     return each(bytes, [&](const Field &field) {
+      if (field.number == 6)
+        return nested(field, 6, &Walker::graph, out);
       return nested(field, 5, &Walker::tensor, out);
     });
   }
@@ -177,6 +185,9 @@ private:
     return true;
   }
 
+  /// Messages within messages that protobuf reads are 100, three a graph.
+  static constexpr unsigned maxDepth = 30;
+  unsigned depth = 0;
   StringRef file;
 };
 

@@ -5,6 +5,7 @@
 
 #include "GraphBuilder.h"
 #include "Model.h"
+#include "Subgraphs.h"
 
 #include "mlir/IR/BuiltinOps.h"
 
@@ -12,9 +13,10 @@ namespace qtale::onnx_import {
 
 class StepNode;
 
-/// The entry that computes the graph as it is.
+/// The entry that computes the graph as it is. Conditions that turn out to be
+/// known are noted in `taken`.
 llvm::LogicalResult buildMain(const Model &model, mlir::ModuleOp module,
-                              Weights &weights);
+                              Weights &weights, Branches &taken);
 
 /// The entry of sessions, where the graph is a language model; otherwise, or
 /// where an operator mixes tokens, the module says why there is none.

@@ -82,8 +82,10 @@ OwningOpRef<ModuleOp> qtale::importOnnx(StringRef path, MLIRContext *context) {
   OpBuilder b(context);
   (*module)->setAttr(attr::stage, b.getStringAttr("imported"));
   Weights weights(*module);
-  if (failed(buildMain(model, *module, weights)))
+  Branches taken;
+  if (failed(buildMain(model, *module, weights, taken)))
     return {};
+  takeBranches(*model.proto.mutable_graph(), taken);
   buildStep(model, *module, weights);
   weights.eraseUnused();
 

@@ -9,10 +9,35 @@
 
 namespace qtale::onnx_import {
 
+/// What is known of index values.
+class IndexFacts {
+public:
+  /// An OpFoldResult as a static factor and dynamic ones, in a fixed order.
+  struct Product {
+    int64_t factor = 1;
+    llvm::SmallVector<void *> values;
+    bool operator==(const Product &other) const {
+      return factor == other.factor && values == other.values;
+    }
+  };
+
+protected:
+  llvm::DenseMap<std::tuple<int, void *, void *>, mlir::Value> known;
+  llvm::DenseMap<int64_t, mlir::Value> constants;
+  llvm::DenseMap<mlir::Value, Product> products;
+  llvm::DenseMap<mlir::Value, std::pair<OpFoldResult, OpFoldResult>> sums,
+      differences;
+  llvm::DenseSet<mlir::Value> nonNegative;
+  /// Order of appearance: products compare by it, so output is reproducible.
+  llvm::DenseMap<mlir::Value, unsigned> order;
+};
+
 /// Index arithmetic in one block: constants fold, and equal expressions are
 /// one SSA value, so that equality of dimensions is seen.
-class IndexMath {
+class IndexMath : private IndexFacts {
 public:
+  using IndexFacts::Product;
+
   IndexMath(mlir::OpBuilder &b, mlir::Location &loc) : b(b), loc(loc) {}
 
   OpFoldResult constant(int64_t value) { return b.getIndexAttr(value); }
@@ -35,19 +60,18 @@ public:
   void markNonNegative(mlir::Value value) { nonNegative.insert(value); }
   bool isNonNegative(OpFoldResult a);
 
-  /// An OpFoldResult as a static factor and dynamic ones, in a fixed order.
-  struct Product {
-    int64_t factor = 1;
-    llvm::SmallVector<void *> values;
-    bool operator==(const Product &other) const {
-      return factor == other.factor && values == other.values;
-    }
-  };
   Product factors(OpFoldResult a);
   Product factors(llvm::ArrayRef<OpFoldResult> dims);
 
   /// Asserts at run time, unless it is known.
   void check(OpFoldResult a, OpFoldResult c, const llvm::Twine &message);
+
+  /// A block within this one is filled between the two: it knows what is known
+  /// here, and what it makes is not known outside.
+  IndexFacts facts() const { return *this; }
+  void restore(IndexFacts outside) {
+    static_cast<IndexFacts &>(*this) = std::move(outside);
+  }
 
 private:
   enum Kind { Add, Sub, Mul, Div, Min, Max };
@@ -55,14 +79,6 @@ private:
 
   mlir::OpBuilder &b;
   mlir::Location &loc;
-  llvm::DenseMap<std::tuple<int, void *, void *>, mlir::Value> known;
-  llvm::DenseMap<int64_t, mlir::Value> constants;
-  llvm::DenseMap<mlir::Value, Product> products;
-  llvm::DenseMap<mlir::Value, std::pair<OpFoldResult, OpFoldResult>> sums,
-      differences;
-  llvm::DenseSet<mlir::Value> nonNegative;
-  /// Order of appearance: products compare by it, so output is reproducible.
-  llvm::DenseMap<mlir::Value, unsigned> order;
 };
 
 } // namespace qtale::onnx_import

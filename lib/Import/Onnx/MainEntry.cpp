@@ -14,6 +14,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include <deque>
 using namespace llvm;
 using namespace mlir;
 using namespace qtale;
@@ -60,13 +61,20 @@ namespace {
 /// As many refused nodes are told of; the others are counted.
 constexpr unsigned shownRefusals = 20;
 
-class MainBuilder {
+/// Values of a graph, and of one within it.
+struct Scope {
+  StringMap<Term> terms;
+  /// What ONNX's inference knows of them.
+  StringMap<const onnx::TypeProto *> types;
+};
+
+class MainBuilder : public SubgraphBuilder {
 public:
-  MainBuilder(const Model &model, ModuleOp module, Weights &weights)
-      : model(model), graph(model.proto.graph()), module(module),
+  MainBuilder(const Model &model, ModuleOp module, Weights &weights,
+              Branches &taken)
+      : model(model), graph(model.proto.graph()), module(module), taken(taken),
         b(OpBuilder::atBlockEnd(module.getBody())), g(b, model, weights) {
-    for (const auto &info : graph.value_info())
-      types[info.name()] = &info.type();
+    enter(graph);
   }
 
   LogicalResult build() {
@@ -74,7 +82,7 @@ public:
     auto known = initializers(model, g);
     if (failed(known))
       return failure();
-    terms = std::move(*known);
+    scopes.back().terms = std::move(*known);
     if (failed(declareInputs()))
       return failure();
     buildNodes();
@@ -84,9 +92,56 @@ public:
   }
 
 private:
+  FailureOr<SmallVector<Term>> build(const onnx::GraphProto &inner) override {
+    enter(inner);
+    for (const auto &info : inner.output())
+      scopes.back().types[info.name()] = &info.type();
+    bool built = buildNodes(inner);
+    SmallVector<Term> results;
+    for (const auto &info : inner.output()) {
+      Term *term = built ? lookup(info.name()) : nullptr;
+      if (term)
+        results.push_back(*term);
+      else
+        built = false;
+    }
+    scopes.pop_back();
+    if (!built)
+      return failure();
+    return results;
+  }
+
+  FailureOr<SmallVector<Term>> take(const onnx::NodeProto &node,
+                                    bool condition) override {
+    taken[firstResult(node)] = condition;
+    StringRef name = condition ? "then_branch" : "else_branch";
+    return build(Node(g, node, {}).attribute(name)->g());
+  }
+
   InFlightDiagnostic error() { return emitError(g.loc); }
 
   LogicalResult port(const onnx::ValueInfoProto &info, StringRef what,
+  void enter(const onnx::GraphProto &inner) {
+    Scope &scope = scopes.emplace_back();
+    for (const auto &info : inner.value_info())
+      scope.types[info.name()] = &info.type();
+  }
+
+  /// The term of a value; null where there is none. A graph within a node has
+  /// copies of what is around it: what is made of them on demand is made in its
+  /// block.
+  Term *lookup(StringRef name) {
+    for (Scope &scope : llvm::reverse(scopes)) {
+      auto found = scope.terms.find(name);
+      if (found == scope.terms.end())
+        continue;
+      if (&scope == &scopes.back())
+        return &found->second;
+      return &(scopes.back().terms[name] = found->second);
+    }
+    return nullptr;
+  }
+
                      RankedTensorType &type) {
     const auto &tensor = info.type().tensor_type();
     Type element = info.type().has_tensor_type()
@@ -118,7 +173,7 @@ private:
     SmallVector<Type> inputTypes, resultTypes;
     SmallVector<DictionaryAttr> inputAttributes, resultAttributes;
     for (const auto &info : graph.input()) {
-      if (terms.count(info.name()))
+      if (lookup(info.name()))
         continue; // an initializer, listed as old models do
       RankedTensorType type;
       if (failed(port(info, "input", type)))
@@ -144,7 +199,7 @@ private:
       function.setResultAttrs(i, attributes);
     b.setInsertionPointToStart(function.addEntryBlock());
     for (auto [info, argument] : llvm::zip(inputs, function.getArguments()))
-      terms[info->name()] = inputTerm(*info, argument);
+      scopes.back().terms[info->name()] = inputTerm(*info, argument);
     return success();
   }
 
@@ -193,12 +248,20 @@ private:
         if (!output.empty())
           refused.insert(output);
     }
+    buildNodes(graph);
     if (errors <= shownRefusals)
       return;
     unsigned more = errors - shownRefusals;
     errors = 0;
     g.loc = model.loc(b.getContext());
     error() << more << " more nodes are refused";
+  }
+
+  /// Whether none is refused, among a graph's nodes. Graphs within them are
+  /// visited in their turn.
+  bool buildNodes(const onnx::GraphProto &graph) {
+    unsigned before = refused.size();
+    return refused.size() == before;
   }
 
   LogicalResult buildNode(const onnx::NodeProto &proto) {
@@ -209,11 +272,10 @@ private:
         operands.push_back(nullptr);
         continue;
       }
-      auto it = terms.find(name);
-      if (it == terms.end())
+      operands.push_back(lookup(name));
+      if (!operands.back())
         return error() << proto.op_type() << ": value '" << name
                        << "' is not defined";
-      operands.push_back(&it->second);
     }
     const NodeBuilder *builder =
         lookupBuilder(proto.domain(), proto.op_type(), model.opset);
@@ -222,7 +284,7 @@ private:
         return failure(); // told of already
       return error() << "operator " << proto.op_type() << " is not supported";
     }
-    Node node(g, proto, operands);
+    Node node(g, proto, operands, this);
     if (failed(builder->build(node)))
       return failure();
     for (int i = 0; i < proto.output_size(); ++i) {
@@ -233,15 +295,15 @@ private:
         return error() << proto.op_type() << ": output '" << proto.output(i)
                        << "' is not supported";
       refine(proto.output(i), *result);
-      terms[proto.output(i)] = std::move(*result);
+      scopes.back().terms[proto.output(i)] = std::move(*result);
     }
     return success();
   }
 
   /// Static dimensions that ONNX's shape inference found.
   void refine(StringRef name, Term &term) {
-    auto it = types.find(name);
-    if (it == types.end() || !term.value ||
+    auto it = scopes.back().types.find(name);
+    if (it == scopes.back().types.end() || !term.value ||
         !it->second->tensor_type().has_shape())
       return;
     const auto &shape = it->second->tensor_type().shape();
@@ -267,10 +329,10 @@ private:
     SmallVector<Value> results;
     for (auto [info, type] :
          llvm::zip(graph.output(), function.getResultTypes())) {
-      auto it = terms.find(info.name());
-      if (it == terms.end())
+      Term *found = lookup(info.name());
+      if (!found)
         return error() << "output '" << info.name() << "' is not computed";
-      Term &term = it->second;
+      Term &term = *found;
       auto declared = cast<RankedTensorType>(type);
       Value value = g.tensor(term);
       auto own = cast<RankedTensorType>(value.getType());
@@ -302,17 +364,18 @@ private:
   OpBuilder b;
   GraphBuilder g;
   func::FuncOp function;
-  StringMap<Term> terms;
+  /// Of the graph, and of those within nodes that are being built.
+  std::deque<Scope> scopes;
   /// Results of refused nodes, and of nodes that depend on them.
   llvm::StringSet<> refused;
-  StringMap<const onnx::TypeProto *> types;
   SmallVector<const onnx::ValueInfoProto *> inputs;
   StringMap<Value> symbols;
 };
 
+  Branches &taken;
 } // namespace
 
 LogicalResult qtale::onnx_import::buildMain(const Model &model, ModuleOp module,
-                                            Weights &weights) {
-  return MainBuilder(model, module, weights).build();
+                                            Weights &weights, Branches &taken) {
+  return MainBuilder(model, module, weights, taken).build();
 }

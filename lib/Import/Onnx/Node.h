@@ -10,17 +10,33 @@
 
 namespace qtale::onnx_import {
 
+/// Builds the nodes of a graph that is an attribute of a node, where the code
+/// stands that is being built.
+class SubgraphBuilder {
+public:
+  virtual ~SubgraphBuilder() = default;
+  /// The graph's results.
+  virtual llvm::FailureOr<llvm::SmallVector<Term>>
+  build(const onnx::GraphProto &graph) = 0;
+  /// Those of the branch of an If whose condition is known.
+  virtual llvm::FailureOr<llvm::SmallVector<Term>>
+  take(const onnx::NodeProto &node, bool condition) = 0;
+};
+
 /// A node with its operands as terms, and results that its builder fills in.
 /// The same builders serve `@main` and, on rows, `@step`: they ask for axes
 /// through `axis`, which knows how a term is stored.
 class Node {
 public:
   Node(GraphBuilder &g, const onnx::NodeProto &proto,
-       llvm::ArrayRef<Term *> inputs)
-      : g(g), proto(proto), inputs(inputs), results(proto.output_size()) {}
+       llvm::ArrayRef<Term *> inputs, SubgraphBuilder *subgraphs = nullptr)
+      : g(g), proto(proto), subgraphs(subgraphs), inputs(inputs),
+        results(proto.output_size()) {}
 
   GraphBuilder &g;
   const onnx::NodeProto &proto;
+  /// Null in `@step`, which has no nodes with graphs.
+  SubgraphBuilder *subgraphs;
 
   //===- Operands and results ---------------------------------------------===//
 

@@ -23,6 +23,7 @@ const NodeTable &qtale::onnx_import::nodeTable() {
     NodeTable result;
     addAttention(result);
     addConstants(result);
+    addControl(result);
     addDynamicQuantization(result);
     addElementwise(result);
     addGather(result);

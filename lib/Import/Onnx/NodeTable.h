@@ -111,6 +111,7 @@ public:
 
 void addAttention(NodeTable &table);
 void addConstants(NodeTable &table);
+void addControl(NodeTable &table);
 void addDynamicQuantization(NodeTable &table);
 void addElementwise(NodeTable &table);
 void addGather(NodeTable &table);

@@ -12,6 +12,7 @@
 
 #include "Model.h"
 #include "NodeTable.h"
+#include "Subgraphs.h"
 #include "VerbFunctions.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -104,6 +105,9 @@ private:
 
   void visit(Nodes &list, int64_t opset, Opsets &imports) {
     for (onnx::NodeProto &node : list) {
+      eachSubgraph(node, [&](onnx::GraphProto &graph) {
+        visit(*graph.mutable_node(), opset, imports);
+      });
       auto function = functions.find(key(node.domain(), node.op_type()));
       if (function != functions.end()) {
         if (visited.insert(function->first()).second) {
@@ -170,14 +174,22 @@ LogicalResult qtale::onnx_import::sortNodes(MLIRContext *context,
 
   std::vector<int> missing(nodes.size(), 0);
   std::vector<SmallVector<int, 2>> users(nodes.size());
-  for (int i = 0; i < nodes.size(); ++i)
-    for (const std::string &input : nodes[i].input()) {
+  for (int i = 0; i < nodes.size(); ++i) {
+    LogicalResult inside = success();
+    eachSubgraph(nodes[i], [&](onnx::GraphProto &inner) {
+      if (succeeded(inside))
+        inside = sortNodes(context, model, inner);
+    });
+    if (failed(inside))
+      return failure();
+    eachUse(nodes[i], [&](StringRef input) {
       auto it = producer.find(input);
-      if (input.empty() || it == producer.end())
-        continue;
+      if (it == producer.end())
+        return;
       ++missing[i];
       users[it->second].push_back(i);
-    }
+    });
+  }
 
   // Ready nodes in their old order, so that a sorted graph stays as it is.
   std::vector<int> order;
@@ -265,8 +277,16 @@ static LogicalResult convert(MLIRContext *context, Model &model) {
 
 /// Every node has the inputs that its operator asks for: ONNX's checker counts
 /// them, but lets a name be empty, and a function be called with fewer.
-static LogicalResult checkInputs(MLIRContext *context, const Model &model) {
-  for (const onnx::NodeProto &node : model.proto.graph().node()) {
+static LogicalResult checkInputs(MLIRContext *context, const Model &model,
+                                 const onnx::GraphProto &graph) {
+  for (const onnx::NodeProto &node : graph.node()) {
+    LogicalResult inside = success();
+    eachSubgraph(node, [&](const onnx::GraphProto &inner) {
+      if (succeeded(inside))
+        inside = checkInputs(context, model, inner);
+    });
+    if (failed(inside))
+      return failure();
     const onnx::OpSchema *schema = onnx::OpSchemaRegistry::Schema(
         node.op_type(), model.opset,
         node.domain() == "ai.onnx" ? "" : node.domain());
@@ -323,11 +343,22 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
       failed(inlineFunctions(context, model)) ||
       failed(convert(context, model)) ||
       failed(sortNodes(context, model, *proto.mutable_graph())) ||
-      failed(checkInputs(context, model)))
+      failed(liftInitializers(context, model)) ||
+      failed(checkInputs(context, model, proto.graph())))
     return failure();
+  // Functions and conversion have added values of their own to graphs within
+  // nodes.
+  nameValuesApart(*proto.mutable_graph());
 
   // What a file claims about values in the middle is not to be relied on.
-  proto.mutable_graph()->clear_value_info();
+  eachGraph(*proto.mutable_graph(), [&](onnx::GraphProto &graph) {
+    graph.clear_value_info();
+    if (&graph == &proto.graph())
+      return;
+    for (onnx::ValueInfoProto &output : *graph.mutable_output())
+      if (output.type().has_tensor_type())
+        output.mutable_type()->mutable_tensor_type()->clear_shape();
+  });
   onnx::ShapeInferenceOptions options(/*check_type=*/true, /*error_mode=*/1,
                                       /*data_propagation=*/true);
   return guarded(context, model, "shapes or types don't fit", [&] {

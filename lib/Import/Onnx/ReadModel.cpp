@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Model.h"
+#include "Subgraphs.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Diagnostics.h"
@@ -312,11 +313,18 @@ static void liftConstants(onnx::GraphProto &graph) {
 LogicalResult qtale::onnx_import::resolveData(MLIRContext *context,
                                               Model &model) {
   onnx::GraphProto &graph = *model.proto.mutable_graph();
-  if (graph.sparse_initializer_size())
+  const onnx::SparseTensorProto *sparse = nullptr;
+  eachGraph(graph, [&](onnx::GraphProto &each) {
+    if (each.sparse_initializer_size())
+      sparse = &each.sparse_initializer(0);
+    liftConstants(each);
+  });
+  if (sparse)
     return emitError(model.loc(context))
            << "sparse initializers are not supported; store '"
-           << graph.sparse_initializer(0).values().name() << "' dense";
-  liftConstants(graph);
+           << sparse->values().name() << "' dense";
+  if (failed(liftInitializers(context, model)))
+    return failure();
   Resolver resolver(context, model);
   llvm::StringSet<> inputs;
   for (const auto &input : graph.input())
@@ -355,9 +363,11 @@ LogicalResult qtale::onnx_import::resolveData(MLIRContext *context,
     model.headers[tensor.name()] = std::move(tensor);
   }
   graph.mutable_initializer()->Swap(kept.mutable_initializer());
-  for (onnx::NodeProto &node : *graph.mutable_node())
-    for (onnx::AttributeProto &attribute : *node.mutable_attribute())
-      if (attribute.has_t())
-        attribute.mutable_t()->clear_external_data();
+  eachGraph(graph, [&](onnx::GraphProto &each) {
+    for (onnx::NodeProto &node : *each.mutable_node())
+      for (onnx::AttributeProto &attribute : *node.mutable_attribute())
+        if (attribute.has_t())
+          attribute.mutable_t()->clear_external_data();
+  });
   return success();
 }

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "StepGraph.h"
+#include "Subgraphs.h"
 #include "VerbFunctions.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -113,6 +114,11 @@ LogicalResult StepGraph::needInputs(StepGraphNode &node) {
     need(inputOf(proto, 2), Place(), true, false);
     return success();
   }
+  bool chooses = false;
+  eachSubgraph(proto, [&](const onnx::GraphProto &) { chooses = true; });
+  if (chooses)
+    return fail(proto, "chooses between graphs at run time, but a session "
+                       "computes one");
   for (const std::string &name : proto.input())
     need(name, *node.place, node.all, node.wanted);
   return success();
