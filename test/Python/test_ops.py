@@ -25,12 +25,12 @@ import qtale
 OPERATORS = """
 Abs Add And Attention BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Clip Concat
 Constant ConstantOfShape Cos CumSum DequantizeLinear Div Equal Erf Exp Expand Flatten Floor Gather
-GatherElements GatherND Gelu Gemm Greater GreaterOrEqual Identity If IsInf IsNaN
-LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max Mean Min Mod Mul Neg Not Or Pow
-QuantizeLinear RMSNormalization Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceMax
-ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape RotaryEmbedding Round Shape
-Sigmoid Sign Sin Size Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Swish Tanh Tile Transpose
-Trilu Unsqueeze Where Xor
+GatherElements GatherND Gelu Gemm Greater GreaterOrEqual Identity If IsInf IsNaN LayerNormalization
+LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max Mean Min Mod Mul Neg Not Or Pow QuantizeLinear
+RMSNormalization Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceMax ReduceMean ReduceMin
+ReduceProd ReduceSum ReduceSumSquare Relu Reshape RotaryEmbedding Round Shape Sigmoid Sign Sin Size
+Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Swish Tanh Tile Transpose Trilu Unsqueeze Where
+Xor
 """
 SUPPORTED = set(OPERATORS.split())
 
