@@ -9,7 +9,7 @@
 
 #include "Error.h"
 #include "Tokenizer.h"
-#include "TokenizerView.h"
+#include "TokenizerPattern.h"
 #include <algorithm>
 #include <new>
 
@@ -35,6 +35,16 @@ static bool parseByte(std::string_view piece, char &byte) {
   return true;
 }
 
+/// An empty `part` is neither at the begin nor at the end: damage gives one.
+static bool startsWith(std::string_view text, std::string_view part) {
+  return !part.empty() && text.substr(0, part.size()) == part;
+}
+
+static bool endsWith(std::string_view text, std::string_view part) {
+  return !part.empty() && part.size() <= text.size() &&
+         text.substr(text.size() - part.size()) == part;
+}
+
 static std::string decode(const TokenizerView &tables, std::string_view piece,
                           bool atBegin) {
   std::string result(piece);
@@ -54,11 +64,22 @@ static std::string decode(const TokenizerView &tables, std::string_view piece,
       if (parseByte(result, byte))
         result.assign(1, byte);
       break;
+    case StepKind::ReplacePattern:
+      replaceAll(result, PatternMatcher(tables, step.index), to);
+      break;
     case StepKind::Strip:
-      if (atBegin && result.compare(0, from.size(), from) == 0)
+      for (uint32_t n = step.flags; n && startsWith(result, from); --n)
         result.erase(0, from.size());
       break;
-    case StepKind::Prepend:
+    case StepKind::StripEnd:
+      for (uint32_t n = step.flags; n && endsWith(result, from); --n)
+        result.erase(result.size() - from.size());
+      break;
+    case StepKind::StripText:
+      if (atBegin && startsWith(result, from))
+        result.erase(0, from.size());
+      break;
+    default: // no step of a decoder
       break;
     }
   }

@@ -11,9 +11,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TokenizerView.h"
+#include "TokenizerSteps.h"
 #include "Utf8.h"
-#include <queue>
+#include <algorithm>
 
 using namespace qtale;
 using namespace qtale::rt;
@@ -36,18 +36,25 @@ struct Candidate {
   uint32_t result;
 
   bool operator<(const Candidate &other) const {
-    // std::priority_queue serves the largest first.
+    // A heap of the standard library serves the largest first.
     return rank != other.rank ? rank > other.rank : position > other.position;
   }
 };
 
-class Word {
+} // namespace
+
+class WordEncoder::Word {
 public:
   explicit Word(const TokenizerView &tables) : tables(tables) {}
 
+  void addBytes(std::string_view word);
   void addCharacters(std::string_view word);
   void mergeAll();
   void appendTo(std::vector<uint32_t> &ids) const;
+  void clear() {
+    symbols.clear();
+    candidates.clear();
+  }
 
 private:
   void add(uint32_t id) {
@@ -56,29 +63,57 @@ private:
       symbols.back().next = index;
     symbols.push_back({id, index ? index - 1 : kEnd, kEnd, true});
   }
-  bool addBytes(std::string_view character);
+  uint32_t byteId(char byte) const {
+    return tables.at<uint32_t>(tables.header().byteIds,
+                               static_cast<uint8_t>(byte));
+  }
+  bool fallBack(std::string_view character);
+  void addUnknown(bool &waiting);
   void offer(uint32_t left, uint32_t right);
 
   const TokenizerView &tables;
   std::vector<Symbol> symbols;
-  std::priority_queue<Candidate> candidates;
+  std::vector<Candidate> candidates; /// a heap
 };
 
-} // namespace
-
 /// A character without a piece, as its bytes. False where a byte has no token.
-bool Word::addBytes(std::string_view character) {
-  Section byteIds = tables.header().byteIds;
+bool WordEncoder::Word::fallBack(std::string_view character) {
   for (char byte : character)
-    if (tables.at<uint32_t>(byteIds, static_cast<uint8_t>(byte)) == kNone)
+    if (byteId(byte) == kNone)
       return false;
   for (char byte : character)
-    add(tables.at<uint32_t>(byteIds, static_cast<uint8_t>(byte)));
+    add(byteId(byte));
   return true;
 }
 
-void Word::addCharacters(std::string_view word) {
-  bool unknown = false; // an unknown token waits to be added
+/// An unknown token waits to be added: neighbours may share it.
+void WordEncoder::Word::addUnknown(bool &waiting) {
+  if (tables.header().unk == kNone)
+    return;
+  if (waiting && !tables.has(kFuseUnk))
+    add(tables.header().unk);
+  waiting = true;
+}
+
+void WordEncoder::Word::addBytes(std::string_view word) {
+  bool unknown = false;
+  for (char byte : word) {
+    uint32_t id = byteId(byte);
+    if (id == kNone) {
+      addUnknown(unknown);
+      continue;
+    }
+    if (unknown)
+      add(tables.header().unk);
+    unknown = false;
+    add(id);
+  }
+  if (unknown)
+    add(tables.header().unk);
+}
+
+void WordEncoder::Word::addCharacters(std::string_view word) {
+  bool unknown = false;
   while (!word.empty()) {
     int length = characterLength(word);
     std::string_view character = word.substr(0, length > 0 ? length : 1);
@@ -87,37 +122,37 @@ void Word::addCharacters(std::string_view word) {
     uint32_t id = tables.findPiece(character);
     // The waiting token is not added before byte tokens: so it is in the
     // definition (tokenizers, BPE::merge_word), which models were trained with.
-    if (id == kNone && tables.has(kByteFallback) && addBytes(character))
+    if (id == kNone && tables.has(kByteFallback) && fallBack(character))
       continue;
     if (id != kNone) {
       if (unknown)
         add(tables.header().unk);
       unknown = false;
       add(id);
-    } else if (tables.header().unk != kNone) {
-      if (unknown && !tables.has(kFuseUnk))
-        add(tables.header().unk);
-      unknown = true;
+    } else {
+      addUnknown(unknown);
     }
   }
   if (unknown)
     add(tables.header().unk);
 }
 
-void Word::offer(uint32_t left, uint32_t right) {
+void WordEncoder::Word::offer(uint32_t left, uint32_t right) {
   if (left == kEnd || right == kEnd)
     return;
   Merge merge = tables.findMerge(symbols[left].id, symbols[right].id);
   if (merge.result != kNone)
-    candidates.push({merge.rank, left, merge.result});
+    candidates.push_back({merge.rank, left, merge.result});
 }
 
-void Word::mergeAll() {
+void WordEncoder::Word::mergeAll() {
   for (uint32_t i = 0; i + 1 < symbols.size(); ++i)
     offer(i, i + 1);
+  std::make_heap(candidates.begin(), candidates.end());
   while (!candidates.empty()) {
-    Candidate top = candidates.top();
-    candidates.pop();
+    std::pop_heap(candidates.begin(), candidates.end());
+    Candidate top = candidates.back();
+    candidates.pop_back();
     Symbol &left = symbols[top.position];
     if (!left.linked || left.next == kEnd)
       continue;
@@ -130,27 +165,39 @@ void Word::mergeAll() {
     right.linked = false;
     if (left.next != kEnd)
       symbols[left.next].previous = top.position;
-    offer(left.previous, top.position);
-    offer(top.position, left.next);
+    for (uint32_t fresh : {left.previous, top.position}) {
+      size_t count = candidates.size();
+      if (fresh != kEnd)
+        offer(fresh, symbols[fresh].next);
+      if (candidates.size() > count)
+        std::push_heap(candidates.begin(), candidates.end());
+    }
   }
 }
 
-void Word::appendTo(std::vector<uint32_t> &ids) const {
+void WordEncoder::Word::appendTo(std::vector<uint32_t> &ids) const {
   for (const Symbol &symbol : symbols)
     if (symbol.linked)
       ids.push_back(symbol.id);
 }
 
-void qtale::rt::encodeWord(const TokenizerView &tables, std::string_view text,
-                           std::vector<uint32_t> &ids) {
+WordEncoder::WordEncoder(const TokenizerView &tables)
+    : tables(tables), word(std::make_unique<Word>(tables)) {}
+
+WordEncoder::~WordEncoder() = default;
+
+void WordEncoder::encode(std::string_view text, std::vector<uint32_t> &ids) {
   if (tables.has(kIgnoreMerges)) {
     if (uint32_t id = tables.findPiece(text); id != kNone) {
       ids.push_back(id);
       return;
     }
   }
-  Word word(tables);
-  word.addCharacters(text);
-  word.mergeAll();
-  word.appendTo(ids);
+  word->clear();
+  if (tables.has(kByteLevel))
+    word->addBytes(text);
+  else
+    word->addCharacters(text);
+  word->mergeAll();
+  word->appendTo(ids);
 }

@@ -43,13 +43,22 @@ int32_t TokenizerView::open(const uint8_t *tables, uint64_t bytes,
     Section section;
     uint64_t size;
   } sections[] = {
-      {head.pieces, sizeof(Piece)},    {head.pieceHash, sizeof(uint32_t)},
-      {head.mergeHash, sizeof(Merge)}, {head.byteIds, sizeof(uint32_t)},
-      {head.rawAdded, sizeof(Added)},  {head.normAdded, sizeof(Added)},
-      {head.normalize, sizeof(Step)},  {head.decode, sizeof(Step)},
+      {head.pieces, sizeof(Piece)},
+      {head.pieceHash, sizeof(uint32_t)},
+      {head.mergeHash, sizeof(Merge)},
+      {head.byteIds, sizeof(uint32_t)},
+      {head.rawAdded, sizeof(Added)},
+      {head.normAdded, sizeof(Added)},
+      {head.normalize, sizeof(Step)},
+      {head.split, sizeof(Step)},
+      {head.decode, sizeof(Step)},
+      {head.patterns, sizeof(Pattern)},
+      {head.maps, sizeof(Section)},
+      {head.combining, sizeof(CombiningRange)},
+      {head.compositions, sizeof(Composition)},
   };
   for (auto [section, size] : sections)
-    if (section.offset + section.count * size > head.bytes)
+    if (!holds(section, size))
       return corrupt("a section reaches beyond the end");
   if (!isPowerOfTwo(head.pieceHash.count) ||
       !isPowerOfTwo(head.mergeHash.count))

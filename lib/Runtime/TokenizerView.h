@@ -39,6 +39,12 @@ public:
 
   std::string_view text(tokenizer::Text range) const;
 
+  /// Whether all of a section lies within the tables. open() has asked for
+  /// those of the header; those that elements hold are asked for at use.
+  bool holds(tokenizer::Section section, uint64_t size) const {
+    return section.offset + section.count * size <= head.bytes;
+  }
+
   /// The id of a piece of the model's vocabulary, or kNone.
   uint32_t findPiece(std::string_view piece) const;
 
@@ -49,10 +55,6 @@ private:
   const uint8_t *data = nullptr;
   tokenizer::Header head;
 };
-
-/// The ids of one word, appended: characters, then merges (TokenizerBPE.cpp).
-void encodeWord(const TokenizerView &tables, std::string_view word,
-                std::vector<uint32_t> &ids);
 
 /// Replaces every `from` by `to`, from the left; an empty `from` none.
 void replaceAll(std::string &text, std::string_view from, std::string_view to);

@@ -68,6 +68,49 @@ inline size_t spaceLength(std::string_view text) {
              : 0;
 }
 
+/// A character, and how many bytes it takes. A byte that is part of none
+/// counts as U+FFFD.
+struct Character {
+  uint32_t point;
+  uint32_t length;
+};
+
+/// The character at the begin of `text`, which is not empty.
+inline Character decodeCharacter(std::string_view text) {
+  uint8_t lead = static_cast<uint8_t>(text[0]);
+  if (lead < 0x80)
+    return {lead, 1};
+  int length = characterLength(text);
+  if (length <= 0)
+    return {0xfffd, 1};
+  uint32_t point = lead & (0x7f >> length);
+  for (int i = 1; i < length; ++i)
+    point = point << 6 | (static_cast<uint8_t>(text[i]) & 0x3f);
+  return {point, static_cast<uint32_t>(length)};
+}
+
+/// Bytes of the character that ends `text`, which is not empty.
+inline size_t lastCharacter(std::string_view text) {
+  for (size_t length = 2; length <= 4 && length <= text.size(); ++length)
+    if (characterLength(text.substr(text.size() - length)) ==
+        static_cast<int>(length))
+      return length;
+  return 1;
+}
+
+/// Appends a code point, which is no surrogate and at most 10FFFF.
+template <typename String> void appendCharacter(String &text, uint32_t point) {
+  if (point < 0x80) {
+    text += static_cast<char>(point);
+    return;
+  }
+  int length = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+  text +=
+      static_cast<char>((0xf00u >> length & 0xff) | point >> 6 * (length - 1));
+  for (int i = length - 2; i >= 0; --i)
+    text += static_cast<char>(0x80 | (point >> 6 * i & 0x3f));
+}
+
 } // namespace qtale::rt
 
 #endif // QTALE_LIB_RUNTIME_UTF8_H

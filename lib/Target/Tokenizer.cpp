@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qtale/Target/Tokenizer.h"
+#include "../Runtime/Utf8.h"
 #include "TokenizerDescription.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -22,7 +23,9 @@ Error TokenizerReader::error(const Twine &message) const {
 Error TokenizerReader::unsupported(StringRef key, const Twine &value,
                                    StringRef supported) const {
   return error("\"" + key + "\" is " + value + ", but qtale supports " +
-               supported + "; a model can be compiled without a tokenizer");
+               supported +
+               "; pass ids (--ids), or compile the model without a "
+               "tokenizer");
 }
 
 Error TokenizerReader::onlyKeys(StringRef key, const json::Object &object,
@@ -76,13 +79,47 @@ static Error readAll(TokenizerReader &reader, const json::Object &root) {
   return reader.readDecoder(root.get("decoder"));
 }
 
+/// The four digits of "\\uXXXX" at the begin of `text`, or nothing.
+static std::optional<uint32_t> escapedUnit(StringRef text) {
+  uint32_t unit;
+  if (!text.consume_front("\\u") || text.size() < 4 ||
+      text.take_front(4).getAsInteger(16, unit))
+    return std::nullopt;
+  return unit;
+}
+
+/// `text` with pairs of escaped surrogates as the characters that they are:
+/// LLVM 22 reads those of half of the planes as others ("\\udb40\\udc01" as
+/// U+D0001).
+static std::string joinSurrogates(StringRef text) {
+  std::string result;
+  while (!text.empty()) {
+    size_t plain = std::min(text.find('\\'), text.size());
+    result += text.take_front(plain);
+    text = text.drop_front(plain);
+    std::optional<uint32_t> high = escapedUnit(text), low;
+    if (high && *high >= 0xd800 && *high < 0xdc00)
+      low = escapedUnit(text.drop_front(6));
+    if (low && *low >= 0xdc00 && *low < 0xe000) {
+      rt::appendCharacter(result,
+                          0x10000 + ((*high - 0xd800) << 10) + (*low - 0xdc00));
+      text = text.drop_front(12);
+    } else { // what is escaped is no begin of another escape
+      result += text.take_front(2);
+      text = text.drop_front(std::min<size_t>(2, text.size()));
+    }
+  }
+  return result;
+}
+
 Expected<std::vector<uint8_t>> qtale::buildTokenizerTables(StringRef path) {
   TokenizerDescription description;
   TokenizerReader reader{path, description};
   auto buffer = MemoryBuffer::getFile(path);
   if (!buffer)
     return reader.error(buffer.getError().message());
-  Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
+  Expected<json::Value> parsed =
+      json::parse(joinSurrogates((*buffer)->getBuffer()));
   if (!parsed)
     return reader.error("not JSON: " + toString(parsed.takeError()));
   const json::Object *root = parsed->getAsObject();

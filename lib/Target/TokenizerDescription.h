@@ -8,7 +8,9 @@
 #ifndef QTALE_LIB_TARGET_TOKENIZERDESCRIPTION_H
 #define QTALE_LIB_TARGET_TOKENIZERDESCRIPTION_H
 
+#include "TokenizerRegex.h"
 #include "qtale/Runtime/TokenizerTables.h"
+#include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
@@ -22,6 +24,7 @@ struct TokenizerDescription {
   struct Piece {
     std::string text;
     bool special = false;
+    bool model = false; // a piece of the model's own vocabulary
   };
   struct Added {
     std::string text;
@@ -31,17 +34,22 @@ struct TokenizerDescription {
   struct Step {
     tokenizer::StepKind kind;
     std::string from, to;
+    uint32_t flags = 0;
+    uint32_t index = tokenizer::kNone;
   };
 
   uint32_t flags = 0;
   uint32_t unk = tokenizer::kNone;
   uint32_t bos = tokenizer::kNone;
-  std::string marker;
+  uint32_t wordPattern = tokenizer::kNone;
   llvm::StringMap<uint32_t> vocabulary;     // of the model alone
   std::vector<std::optional<Piece>> pieces; // by id, with the added tokens
   std::vector<tokenizer::Merge> merges;     // no pair twice
   std::vector<Added> rawAdded, normAdded;
-  std::vector<Step> normalize, decode;
+  std::vector<Step> normalize, split, decode;
+  std::vector<RegexAutomaton> patterns;
+  std::vector<std::vector<CharacterMapping>> maps;
+  bool composes = false; // so that marks and pairs are needed
 };
 
 /// A tokenizer.json while it is read: its file for messages, and what was
@@ -67,6 +75,25 @@ struct TokenizerReader {
                                      const llvm::json::Object &object,
                                      llvm::StringRef name) const;
 
+  /// The number of a pattern: {"String": TEXT} or {"Regex": TEXT}, or already
+  /// a regular expression.
+  llvm::Expected<uint32_t> pattern(llvm::StringRef key,
+                                   const llvm::json::Object &step);
+  llvm::Expected<uint32_t> regex(llvm::StringRef key, llvm::StringRef text);
+  llvm::Expected<uint32_t> setPattern(CharacterSet set, bool repeated = false);
+  /// The steps of a component: those of a Sequence, also of one within, or
+  /// itself. Null: none.
+  llvm::Expected<llvm::SmallVector<const llvm::json::Object *>>
+  steps(llvm::StringRef key, const llvm::json::Value *value,
+        llvm::StringRef listName) const;
+  /// {"type": "Replace", "pattern": …, "content": " "}, appended.
+  llvm::Error readReplace(llvm::StringRef key, const llvm::json::Object &step,
+                          std::vector<TokenizerDescription::Step> &into);
+  /// Metaspace's replacement and prepend_scheme, for both directions.
+  llvm::Error readMetaspace(llvm::StringRef key,
+                            const llvm::json::Object &object,
+                            std::string &marker, std::string &scheme) const;
+
   /// One for each top-level key, in the order in which they are needed.
   llvm::Error readModel(const llvm::json::Object &model);
   llvm::Error readNormalizer(const llvm::json::Value *normalizer);
@@ -75,6 +102,10 @@ struct TokenizerReader {
   llvm::Error readPostProcessor(const llvm::json::Value *postProcessor);
   llvm::Error readDecoder(const llvm::json::Value *decoder);
 };
+
+/// A piece of a vocabulary of byte level, as bytes; none where a character is
+/// none of the 256 that stand for bytes.
+std::optional<std::string> decodeByteLevel(llvm::StringRef piece);
 
 std::vector<uint8_t> writeTables(const TokenizerDescription &description);
 

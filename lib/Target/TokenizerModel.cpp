@@ -1,8 +1,7 @@
-//===- TokenizerModel.cpp - "model" and "added_tokens" --------------------===//
+//===- TokenizerModel.cpp - "model" ---------------------------------------===//
 //
 //   "vocab":  {"▁": 3, "t": 4, "▁t": 5}   a piece and its id
 //   "merges": ["▁ t"] or [["▁", "t"]]     (3, 4) -> 5, rank 0
-//   "added_tokens": [{"id": 1, "content": "<s>", "special": true, …}]
 //
 //===----------------------------------------------------------------------===//
 
@@ -42,6 +41,7 @@ static Error readVocabulary(TokenizerReader &reader,
                           Twine(*id));
     result.pieces[*id].emplace();
     result.pieces[*id]->text = piece.str();
+    result.pieces[*id]->model = true;
     result.vocabulary[piece] = static_cast<uint32_t>(*id);
   }
   return Error::success();
@@ -75,7 +75,7 @@ static Error readMerges(TokenizerReader &reader, const json::Object &model) {
   for (const json::Value &value : *merges) {
     if (auto text = value.getAsString(); text && text->starts_with("#version"))
       continue;
-    auto at = [&] { return "\"model.merges\", number " + Twine(rank); };
+    auto at = [&] { return ("\"model.merges\", number " + Twine(rank)).str(); };
     StringRef left, right;
     if (!splitMerge(value, left, right))
       return reader.error(at() + ": must be \"left right\" or two strings");
@@ -104,7 +104,8 @@ Error TokenizerReader::readModel(const json::Object &model) {
   StringRef type =
       model.getString("type").value_or(model.get("merges") ? "BPE" : "absent");
   if (type != "BPE")
-    return unsupported("model.type", "\"" + type + "\"", "\"BPE\"");
+    return unsupported("model.type", "\"" + type + "\"",
+                       "\"BPE\" (also of byte level)");
   if (Error error = onlyKeys("model", model, kModelKeys))
     return error;
   if (model.getNumber("dropout").value_or(0) != 0)
@@ -135,96 +136,4 @@ Error TokenizerReader::readModel(const json::Object &model) {
     result.unk = found->second;
   }
   return readMerges(*this, model);
-}
-
-/// Normalizes an added token as a text is normalized.
-static std::string normalized(const TokenizerDescription &description,
-                              StringRef text) {
-  std::string result = text.str();
-  for (const TokenizerDescription::Step &step : description.normalize) {
-    if (step.kind == StepKind::Prepend) {
-      if (!result.empty())
-        result.insert(0, step.to);
-      continue;
-    }
-    for (size_t at = 0; (at = result.find(step.from, at)) != std::string::npos;
-         at += step.to.size())
-      result.replace(at, step.from.size(), step.to);
-  }
-  return result;
-}
-
-static Error readAddedToken(TokenizerReader &reader,
-                            const json::Object &token) {
-  TokenizerDescription &result = reader.result;
-  Expected<std::string> content =
-      reader.string("added_tokens", token, "content");
-  if (!content)
-    return content.takeError();
-  if (Error error = reader.onlyKeys("added_tokens", token,
-                                    {"id", "content", "single_word", "lstrip",
-                                     "rstrip", "normalized", "special"}))
-    return error;
-  auto at = [&] { return "\"added_tokens\": \"" + *content + "\""; };
-  std::optional<int64_t> id = token.getInteger("id");
-  if (!id || *id < 0 || *id >= kMaxIds)
-    return reader.error(at() + " needs an \"id\" from 0 to " +
-                        Twine(kMaxIds - 1));
-  if (content->empty())
-    return reader.error("\"added_tokens\": the content of id " + Twine(*id) +
-                        " is empty");
-  bool values[5];
-  const StringRef names[] = {"special", "single_word", "lstrip", "rstrip",
-                             "normalized"};
-  for (int i = 0; i < 5; ++i) {
-    // As in tokenizers, special tokens are matched raw by default.
-    Expected<bool> value =
-        reader.flag("added_tokens", token, names[i], i == 4 && !values[0]);
-    if (!value)
-      return value.takeError();
-    values[i] = *value;
-  }
-  auto [special, singleWord, lstrip, rstrip, norm] = values;
-  if (singleWord)
-    return reader.unsupported("added_tokens.single_word",
-                              "true for \"" + *content + "\"", "false");
-
-  auto found = result.vocabulary.find(*content);
-  if (found != result.vocabulary.end() && found->second != *id)
-    return reader.error(at() + " has the id " + Twine(*id) +
-                        ", but \"model.vocab\" gives it " +
-                        Twine(found->second));
-  if (size_t(*id) >= result.pieces.size())
-    result.pieces.resize(*id + 1);
-  auto &piece = result.pieces[*id];
-  if (piece && piece->text != *content)
-    return reader.error(at() + " has the id " + Twine(*id) +
-                        ", which belongs to \"" + piece->text + "\"");
-  // A token matched in normalized text stands for what it matched there; one
-  // that is also a piece of the model keeps the name by which that finds it.
-  std::string match = norm ? normalized(result, *content) : *content;
-  piece.emplace();
-  piece->text = found == result.vocabulary.end() ? match : *content;
-  piece->special = special;
-
-  uint32_t flags = (lstrip ? kStripLeft : 0) | (rstrip ? kStripRight : 0);
-  auto &list = norm ? result.normAdded : result.rawAdded;
-  list.push_back({match, static_cast<uint32_t>(*id), flags});
-  return Error::success();
-}
-
-Error TokenizerReader::readAddedTokens(const json::Value *addedTokens) {
-  if (!addedTokens || addedTokens->kind() == json::Value::Null)
-    return Error::success();
-  const json::Array *tokens = addedTokens->getAsArray();
-  if (!tokens)
-    return error("\"added_tokens\" must be a list");
-  for (const json::Value &value : *tokens) {
-    const json::Object *token = value.getAsObject();
-    if (!token)
-      return error("\"added_tokens\" must hold objects");
-    if (Error error = readAddedToken(*this, *token))
-      return error;
-  }
-  return Error::success();
 }

@@ -30,21 +30,36 @@ def setting(*path: str | int, to: object):
 CASES = {
     "unigram": (setting("model", "type", to="Unigram"), '"model.type" is "Unigram"'),
     "wordpiece": (setting("model", "type", to="WordPiece"), '"model.type" is "WordPiece"'),
-    "byte level": (
+    "byte level with a decoder of another kind": (
         setting("pre_tokenizer", to={"type": "ByteLevel", "add_prefix_space": False}),
-        '"pre_tokenizer.type" is "ByteLevel"',
+        '"decoder.type" is "Replace"',
     ),
-    "sequence of pre-tokenizers": (
+    "behind byte level": (
         setting(
             "pre_tokenizer",
-            to={"type": "Sequence", "pretokenizers": [{"type": "Split"}, {"type": "ByteLevel"}]},
+            to={"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]},
         ),
-        '"pre_tokenizer.type" is "Split"',
+        '"pre_tokenizer.type" is "Digits" behind "ByteLevel"',
     ),
-    "normalizer": (setting("normalizer", to={"type": "NFC"}), '"normalizer.type" is "NFC"'),
-    "regex": (
-        setting("normalizer", "normalizers", 1, "pattern", to={"Regex": " +"}),
-        '"normalizer.pattern" is not {"String": TEXT}',
+    "split without a pattern": (
+        setting("pre_tokenizer", to={"type": "Split", "behavior": "Isolated", "invert": False}),
+        '"pre_tokenizer.pattern" is something else',
+    ),
+    "behavior": (
+        setting("pre_tokenizer", to={"type": "Punctuation", "behavior": "Dropped"}),
+        '"pre_tokenizer.behavior" is "Dropped"',
+    ),
+    "pre-tokenizer": (
+        setting("pre_tokenizer", to={"type": "BertPreTokenizer"}),
+        '"pre_tokenizer.type" is "BertPreTokenizer"',
+    ),
+    "normalizer": (
+        setting("normalizer", to={"type": "BertNormalizer"}),
+        '"normalizer.type" is "BertNormalizer"',
+    ),
+    "nothing to replace": (
+        setting("normalizer", "normalizers", 1, "pattern", to={"String": ""}),
+        '"normalizer.pattern" is something else',
     ),
     "dropout": (setting("model", "dropout", to=0.1), '"model.dropout"'),
     "suffix": (setting("model", "end_of_word_suffix", to="</w>"), '"model.end_of_word_suffix"'),
@@ -62,9 +77,12 @@ CASES = {
         setting("post_processor", to={"type": "BertProcessing"}),
         '"post_processor.type" is "BertProcessing"',
     ),
-    "single word": (
-        lambda t: t["added_tokens"].append(token(512, "x", single_word=True)),
-        '"added_tokens.single_word" is true for "x"',
+    "added token that is normalized away": (
+        lambda t: (
+            t.update(normalizer={"type": "Strip", "strip_left": True, "strip_right": True}),
+            t["added_tokens"].append(token(512, "  ", normalized=True)),
+        ),
+        "is nothing once it is normalized",
     ),
     "empty added token": (
         lambda t: t["added_tokens"].append(token(512, "")),
@@ -92,6 +110,36 @@ CASES = {
     ),
     "unknown unk": (setting("model", "unk_token", to="[UNK]"), '"model.unk_token" is "[UNK]"'),
     "empty object": (nothing, 'there is no object "model"'),
+}
+
+
+# A regular expression, and the construct that is quoted.
+PATTERNS = {
+    r"(?<name>a)": '"(?<n"',
+    r"(?>a|ab)c": '"(?>a"',
+    r"(a)\1": r'"\1"',
+    r"\p{Klingon}": r'"\p{Klingon}", an unknown property',
+    r"\R": r'"\R"',
+    r"[[:alpha:]]": '"[:alpha:]", a POSIX class',
+    r"a(?!bc)": '"(?!bc)", a look at more than one character',
+    r"(?:ab)++": '"(?:ab)++", possessive for more than one character',
+    r"(?i:\p{Lu})": "beyond ASCII under (?i)",
+    r"(?i:miss)": '"ss" under (?i)',
+    r"a*": "it can match nothing",
+    r"(?:a*)*b": "it repeats what can be empty",
+    r"a{3,2}": '"{3,2}"',
+    r"a{2000}": '"{2000}"',
+    r"(?:(?:a{1000}){1000}){1000}": "it is too long, or repeats too much",
+    r"(?:a|b)*a(?:a|b){12}": "it needs too many states",
+    r"(a": "a group without an end",
+    r"a)": 'an unmatched ")"',
+    r"[a": "a class without an end",
+    r"[]": "an empty class",
+    r"[z-a]": "a range in a class that does not ascend",
+    r"*a": '"*" behind nothing',
+    "a\\": 'a "\\" at its end',
+    r"\x{110000}": "which is no character",
+    "(" * 200 + "a" + ")" * 200: "groups more than 100 deep",
 }
 
 
@@ -127,3 +175,19 @@ def test_a_cut_file_never_crashes(tmp_path):
     for length in range(0, len(text), len(text) // 40):
         path.write_text(text[:length])
         refuse(path)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_construct_is_quoted(pattern, tmp_path):
+    tokenizer = json.loads(tok512_text())
+    tokenizer["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(tokenizer))
+    message = refuse(path)
+    assert PATTERNS[pattern] in message
+    assert "pass ids (--ids)" in message

@@ -1,0 +1,137 @@
+//===- TokenizerDecoder.cpp - "decoder" -----------------------------------===//
+//
+//   ByteLevel                                     GPT-2, Llama 3, Qwen
+//   Replace ▁ by " ", ByteFallback, Fuse, Strip   Llama 2, Gemma
+//
+// Each token becomes text by itself, so that a text can be given out while it
+// is made: what would need the end of the text is refused.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TokenizerDescription.h"
+
+using namespace llvm;
+using namespace qtale;
+using namespace qtale::tokenizer;
+
+namespace {
+/// Reads the decoder's steps in order. Replace and ByteFallback work on a
+/// token, Fuse joins all, Strip works on what it is given: the whole text.
+struct DecoderReader {
+  TokenizerReader &reader;
+  bool bytes = false, fused = false, stripped = false;
+
+  Error read(const json::Object &step);
+  Error readStrip(const json::Object &step);
+  Error readMetaspaceStep(const json::Object &step);
+};
+} // namespace
+
+Error DecoderReader::readStrip(const json::Object &step) {
+  Expected<std::string> content = reader.string("decoder", step, "content");
+  if (!content)
+    return content.takeError();
+  if (content->empty())
+    return reader.error("\"decoder.content\" of \"Strip\" is empty");
+  int64_t start = step.getInteger("start").value_or(0);
+  int64_t stop = step.getInteger("stop").value_or(0);
+  constexpr int64_t kMost = 1000;
+  if (start < 0 || stop < 0 || start > kMost || stop > kMost)
+    return reader.unsupported("decoder.start", Twine(start),
+                              "\"Strip\" of 0 to 1000");
+  std::vector<TokenizerDescription::Step> &steps = reader.result.decode;
+  if (!fused) {
+    if (start)
+      steps.push_back({StepKind::Strip, *content, "", uint32_t(start)});
+    if (stop)
+      steps.push_back({StepKind::StripEnd, *content, "", uint32_t(stop)});
+    return Error::success();
+  }
+  // Of the whole text, which is given out before its end is known.
+  if (stop != 0)
+    return reader.unsupported("decoder.stop", Twine(stop),
+                              "0 in \"Strip\" behind \"Fuse\"");
+  if (start > 1 || stripped)
+    return reader.unsupported("decoder.start", Twine(start),
+                              "one \"Strip\" with 0 or 1 behind \"Fuse\"");
+  stripped = true;
+  if (start == 1)
+    steps.push_back({StepKind::StripText, *content, ""});
+  return Error::success();
+}
+
+Error DecoderReader::readMetaspaceStep(const json::Object &step) {
+  std::string marker, scheme;
+  if (Error error = reader.readMetaspace("decoder", step, marker, scheme))
+    return error;
+  reader.result.decode.push_back(
+      {scheme == "never" ? StepKind::Replace : StepKind::Metaspace, marker,
+       " "});
+  return Error::success();
+}
+
+Error DecoderReader::read(const json::Object &step) {
+  StringRef type = step.getString("type").value_or("absent");
+  if (type == "Strip" && (fused || !bytes))
+    return readStrip(step);
+  if (type == "Fuse") {
+    fused = true;
+    return Error::success();
+  }
+  bool known =
+      type == "Replace" || type == "ByteFallback" || type == "Metaspace";
+  if (!known || bytes || fused)
+    return reader.unsupported(
+        "decoder.type",
+        "\"" + type + "\"" +
+            (known ? " after \"ByteFallback\" or \"Fuse\"" : ""),
+        "\"Replace\" or \"Metaspace\", then \"ByteFallback\", \"Fuse\" and "
+        "\"Strip\", in a \"Sequence\"");
+  if (type == "Replace")
+    return reader.readReplace("decoder", step, reader.result.decode);
+  if (type == "Metaspace")
+    return readMetaspaceStep(step);
+  bytes = true;
+  reader.result.decode.push_back({StepKind::ByteFallback, "", ""});
+  return Error::success();
+}
+
+/// The pieces of a byte-level vocabulary are kept as their bytes, which is all
+/// that "ByteLevel" does.
+static Error readByteLevel(TokenizerReader &reader,
+                           ArrayRef<const json::Object *> steps) {
+  TokenizerDescription &result = reader.result;
+  for (const json::Object *step : steps)
+    if (StringRef type = step->getString("type").value_or("absent");
+        type != "ByteLevel" && type != "Fuse")
+      return reader.unsupported(
+          "decoder.type", "\"" + type + "\"",
+          "\"ByteLevel\" where the pre-tokenizer is of that kind");
+  for (std::optional<TokenizerDescription::Piece> &piece : result.pieces) {
+    if (!piece)
+      continue;
+    std::optional<std::string> bytes = decodeByteLevel(piece->text);
+    // No word is spelled with other characters than those of bytes.
+    piece->model &= bytes.has_value();
+    if (bytes)
+      piece->text = *bytes;
+  }
+  return Error::success();
+}
+
+Error TokenizerReader::readDecoder(const json::Value *decoder) {
+  auto list = steps("decoder", decoder, "decoders");
+  if (!list)
+    return list.takeError();
+  if (list->empty())
+    return unsupported("decoder", "null",
+                       "\"ByteLevel\", \"Metaspace\", or a \"Sequence\" of "
+                       "\"Replace\", \"ByteFallback\", \"Fuse\" and \"Strip\"");
+  if (result.flags & kByteLevel)
+    return readByteLevel(*this, *list);
+  DecoderReader reader{*this};
+  for (const json::Object *step : *list)
+    if (Error error = reader.read(*step))
+      return error;
+  return Error::success();
+}
