@@ -17,6 +17,23 @@ namespace qtale {
 } // namespace qtale
 
 namespace {
+/// Whole numbers to bfloat16, through f32, so that what is left is rounding.
+template <typename Op> struct IntegerToBfloat : OpRewritePattern<Op> {
+  using OpRewritePattern<Op>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(Op op,
+                                PatternRewriter &rewriter) const override {
+    if (!getElementTypeOrSelf(op.getType()).isBF16())
+      return rewriter.notifyMatchFailure(op, "not to bf16");
+    Type wide = rewriter.getF32Type();
+    if (auto shaped = dyn_cast<ShapedType>(op.getType()))
+      wide = shaped.clone(wide);
+    Value number = Op::create(rewriter, op.getLoc(), wide, op.getIn());
+    rewriter.replaceOpWithNewOp<arith::TruncFOp>(op, op.getType(), number);
+    return success();
+  }
+};
+
 struct ApproximateMath : qtale::impl::ApproximateMathBase<ApproximateMath> {
   using Base::Base;
 
@@ -41,6 +58,8 @@ struct ApproximateMath : qtale::impl::ApproximateMathBase<ApproximateMath> {
              name != math::CosOp::getOperationName();
     });
     // Rounding to bfloat16 would call a library that we do not link.
+    patterns.add<IntegerToBfloat<arith::SIToFPOp>,
+                 IntegerToBfloat<arith::UIToFPOp>>(&getContext());
     arith::populateExpandBFloat16Patterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

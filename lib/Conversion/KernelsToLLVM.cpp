@@ -275,6 +275,45 @@ template <typename Op> struct RuntimeCall : Pattern<Op> {
   StringRef name;
 };
 
+/// A bfloat16 as the bits that it is to LLVM.
+struct BfloatConstant : ConvertOpToLLVMPattern<arith::ConstantOp> {
+  BfloatConstant(const LLVMTypeConverter &converter)
+      : ConvertOpToLLVMPattern(converter, /*benefit=*/2) {}
+
+  LogicalResult matchAndRewrite(arith::ConstantOp op, OpAdaptor,
+                                ConversionPatternRewriter &b) const override {
+    if (!op.getType().isBF16())
+      return b.notifyMatchFailure(op, "no bfloat16");
+    APInt bits = cast<FloatAttr>(op.getValue()).getValue().bitcastToAPInt();
+    b.replaceOpWithNewOp<LLVM::ConstantOp>(
+        op, b.getIntegerAttr(b.getI16Type(), bits));
+    return success();
+  }
+};
+
+/// LLVM chooses between bfloat16s as f32s, and calls a library that we do not
+/// link to come back. All arithmetic on them is expanded, so they become the
+/// halfwords that are left. Vectors are LLVM's already.
+static void convertBfloats(LLVMTypeConverter &converter) {
+  converter.addConversion([](BFloat16Type type) {
+    return IntegerType::get(type.getContext(), 16);
+  });
+  converter.addConversion([](VectorType type) -> std::optional<Type> {
+    if (!type.getElementType().isBF16())
+      return std::nullopt;
+    return type;
+  });
+  auto bitcast = [](OpBuilder &b, Type type, ValueRange inputs,
+                    Location loc) -> Value {
+    Type from = inputs.size() == 1 ? inputs[0].getType() : Type();
+    if (!from || (!from.isBF16() && !type.isBF16()))
+      return {};
+    return LLVM::BitcastOp::create(b, loc, type, inputs[0]);
+  };
+  converter.addSourceMaterialization(bitcast);
+  converter.addTargetMaterialization(bitcast);
+}
+
 struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
   using Base::Base;
 
@@ -286,8 +325,17 @@ struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
     converter.addConversion([](ContextType type) {
       return LLVM::LLVMPointerType::get(type.getContext());
     });
+    convertBfloats(converter);
+    getOperation().walk([&](memref::GlobalOp global) {
+      auto values = dyn_cast_or_null<DenseElementsAttr>(
+          global.getInitialValue().value_or(Attribute()));
+      if (values && values.getElementType().isBF16())
+        global.setInitialValueAttr(
+            values.bitcast(IntegerType::get(context, 16)));
+    });
 
     RewritePatternSet patterns(context);
+    patterns.add<BfloatConstant>(converter);
     arith::populateArithToLLVMConversionPatterns(converter, patterns);
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);

@@ -22,10 +22,6 @@ using namespace qtale::rt;
 
 static uint64_t dtypeBytes(int32_t dtype) {
   switch (dtype) {
-  case QTALE_BOOL:
-  case QTALE_INT8:
-  case QTALE_UINT8:
-    return 1;
   case QTALE_INT16:
   case QTALE_UINT16:
   case QTALE_FLOAT16:
@@ -35,18 +31,46 @@ static uint64_t dtypeBytes(int32_t dtype) {
   case QTALE_UINT32:
   case QTALE_FLOAT32:
     return 4;
-  default:
+  case QTALE_INT64:
+  case QTALE_UINT64:
+  case QTALE_FLOAT64:
     return 8;
+  default: // bool, the 8-bit integers, and all that is shorter
+    return 1;
   }
 }
 
 static const char *dtypeName(int32_t dtype) {
   static const char *const names[] = {
-      "bool",  "int8",   "uint8",   "int16",    "uint16",  "int32",  "uint32",
-      "int64", "uint64", "float16", "bfloat16", "float32", "float64"};
-  return dtype >= QTALE_BOOL && dtype <= QTALE_FLOAT64
-             ? names[dtype - QTALE_BOOL]
-             : "an unknown dtype";
+      "bool",
+      "int8",
+      "uint8",
+      "int16",
+      "uint16",
+      "int32",
+      "uint32",
+      "int64",
+      "uint64",
+      "float16",
+      "bfloat16",
+      "float32",
+      "float64",
+      "float8_e4m3fn",
+      "float8_e4m3fnuz",
+      "float8_e5m2",
+      "float8_e5m2fnuz",
+      "float8_e8m0fnu",
+      "float6_e2m3fn",
+      "float6_e3m2fn",
+      "float4_e2m1fn",
+      "int4",
+      "uint4",
+      "int2",
+      "uint2",
+  };
+  static_assert(sizeof(names) / sizeof(*names) == QTALE_UINT2);
+  return dtype >= QTALE_BOOL && dtype <= QTALE_UINT2 ? names[dtype - QTALE_BOOL]
+                                                     : "an unknown dtype";
 }
 
 /// "[2, ?, 64]"

@@ -136,6 +136,18 @@ static int32_t getDtype(StringRef name) {
       .Case("bfloat16", QTALE_BFLOAT16)
       .Case("float32", QTALE_FLOAT32)
       .Case("float64", QTALE_FLOAT64)
+      .Case("float8_e4m3fn", QTALE_FLOAT8_E4M3FN)
+      .Case("float8_e4m3fnuz", QTALE_FLOAT8_E4M3FNUZ)
+      .Case("float8_e5m2", QTALE_FLOAT8_E5M2)
+      .Case("float8_e5m2fnuz", QTALE_FLOAT8_E5M2FNUZ)
+      .Case("float8_e8m0fnu", QTALE_FLOAT8_E8M0FNU)
+      .Case("float6_e2m3fn", QTALE_FLOAT6_E2M3FN)
+      .Case("float6_e3m2fn", QTALE_FLOAT6_E3M2FN)
+      .Case("float4_e2m1fn", QTALE_FLOAT4_E2M1FN)
+      .Case("int4", QTALE_INT4)
+      .Case("uint4", QTALE_UINT4)
+      .Case("int2", QTALE_INT2)
+      .Case("uint2", QTALE_UINT2)
       .Default(0);
 }
 

@@ -25,6 +25,8 @@ static void storeAs(Type type, llvm::ArrayRef<float> values, uint8_t *out) {
     store<uint16_t>(values, out, floatToHalf);
   else if (type.isBF16())
     store<uint16_t>(values, out, floatToBfloat);
+  else if (type.isInteger(8)) // unpacked codes
+    store<uint8_t>(values, out, [](float code) { return uint8_t(code); });
   else
     store<uint32_t>(values, out, floatBits);
 }

@@ -1,4 +1,4 @@
-//===- Floats.h - Half floats and bfloat16 as bits ------------------------===//
+//===- Floats.h - Half floats, bfloat16 and shorter ones as bits ----------===//
 //
 // Round to nearest even, subnormals and infinities included. Plain integer
 // arithmetic without branches: loops over these vectorise on every machine and
@@ -64,6 +64,52 @@ inline uint16_t floatToBfloat(float value) {
   uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
   uint32_t quietNan = bits >> 16 | 0x40;
   return (bits & magnitudeMask) > infinityBits ? quietNan : rounded;
+}
+
+/// A float of at most 8 bits: a sign, an exponent whose `bias` is 1.0, and
+/// `fraction` bits. Magnitudes from `infinity` on are infinite, from `nan` on
+/// no numbers; with `oneNaN` the code of -0 is the only one that is none.
+template <unsigned Bits, unsigned Fraction, int Bias, unsigned Infinity,
+          unsigned NaN, bool OneNaN>
+struct LowFloatFormat {
+  static constexpr unsigned bits = Bits, fraction = Fraction;
+  static constexpr int bias = Bias;
+  static constexpr unsigned infinity = Infinity, nan = NaN;
+  static constexpr bool oneNaN = OneNaN;
+};
+using E4M3FN = LowFloatFormat<8, 3, 7, 0x7f, 0x7f, false>;
+using E4M3FNUZ = LowFloatFormat<8, 3, 8, 0x80, 0x80, true>;
+using E5M2 = LowFloatFormat<8, 2, 15, 0x7c, 0x7d, false>;
+using E5M2FNUZ = LowFloatFormat<8, 2, 16, 0x80, 0x80, true>;
+using E2M3FN = LowFloatFormat<6, 3, 1, 0x40, 0x40, false>;
+using E3M2FN = LowFloatFormat<6, 2, 3, 0x40, 0x40, false>;
+using E2M1FN = LowFloatFormat<4, 1, 1, 0x10, 0x10, false>;
+/// A power of two from 2^-127 on, and NaN.
+struct E8M0FNU {
+  static constexpr unsigned bits = 8;
+};
+
+template <typename Format> float lowBitsToFloat(uint32_t code) {
+  constexpr uint32_t signBit = 1u << (Format::bits - 1);
+  constexpr uint32_t nan = 0x7fc00000;
+  uint32_t magnitude = code & (signBit - 1);
+  uint32_t sign = (code & signBit) << (32 - Format::bits);
+  uint32_t normal = (magnitude << (23 - Format::fraction)) +
+                    (uint32_t(127 - Format::bias) << 23);
+  // Subnormal: so many times the least number, 2^-least.
+  constexpr unsigned least = Format::bias - 1 + Format::fraction;
+  uint32_t subnormal =
+      floatBits(static_cast<float>(magnitude) / float(1u << least));
+  uint32_t bits = magnitude < (1u << Format::fraction) ? subnormal : normal;
+  bits = magnitude >= Format::infinity ? infinityBits : bits;
+  bits = magnitude >= Format::nan ? nan : bits;
+  bits |= sign;
+  return bitsToFloat(Format::oneNaN && code == signBit ? nan : bits);
+}
+
+template <> inline float lowBitsToFloat<E8M0FNU>(uint32_t code) {
+  uint32_t bits = code ? code << 23 : 0x00400000;
+  return bitsToFloat(code == 0xff ? 0x7fc00000 : bits);
 }
 
 /// Rounded to odd: where bits are lost, the last one kept is set. Rounding the

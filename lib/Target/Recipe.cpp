@@ -197,7 +197,8 @@ struct TreeBuilder {
         })
         .Case([&](CastAttr op) -> Expected<ReaderPtr> {
           Type to = op.getElementType();
-          if (!isa<Float32Type, Float16Type, BFloat16Type>(to))
+          if (!isa<Float32Type, Float16Type, BFloat16Type>(to) &&
+              !to.isInteger(8))
             return refuse(op);
           return move(op.getInput(), !to.isF32(), [&](ReaderPtr input) {
             return makeCastReader(std::move(input), type);

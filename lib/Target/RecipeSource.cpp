@@ -52,11 +52,29 @@ struct Bfloat {
     return bfloatToFloat(load<uint16_t>(data, i));
   }
 };
-template <bool isSigned> struct Nibble {
+/// Elements of `bits` one after the other, low bits first, across bytes.
+template <unsigned bits> struct Packed {
+  static unsigned code(const char *data, int64_t i) {
+    uint64_t first = static_cast<uint64_t>(i) * bits;
+    unsigned shift = first % 8, word = static_cast<uint8_t>(data[first / 8]);
+    if constexpr (8 % bits != 0)
+      if (shift + bits > 8)
+        word |= unsigned(static_cast<uint8_t>(data[first / 8 + 1])) << 8;
+    return word >> shift & ((1u << bits) - 1);
+  }
+};
+template <unsigned bits, bool isSigned> struct Short {
   using Out = float;
   static Out get(const char *data, int64_t i) {
-    int value = data[i / 2] >> (i % 2 * 4) & 15;
-    return static_cast<float>(isSigned ? (value ^ 8) - 8 : value);
+    constexpr int sign = isSigned ? 1 << (bits - 1) : 0;
+    int value = Packed<bits>::code(data, i);
+    return static_cast<float>((value ^ sign) - sign);
+  }
+};
+template <typename Format> struct LowFloat {
+  using Out = float;
+  static Out get(const char *data, int64_t i) {
+    return lowBitsToFloat<Format>(Packed<Format::bits>::code(data, i));
   }
 };
 template <typename T> struct Bits {
@@ -116,6 +134,22 @@ Copy numberCopy(Type type, bool oddRounding) {
     return copySheet<Half>;
   if (type.isBF16())
     return copySheet<Bfloat>;
+  if (isa<Float8E4M3FNType>(type))
+    return copySheet<LowFloat<E4M3FN>>;
+  if (isa<Float8E4M3FNUZType>(type))
+    return copySheet<LowFloat<E4M3FNUZ>>;
+  if (isa<Float8E5M2Type>(type))
+    return copySheet<LowFloat<E5M2>>;
+  if (isa<Float8E5M2FNUZType>(type))
+    return copySheet<LowFloat<E5M2FNUZ>>;
+  if (isa<Float8E8M0FNUType>(type))
+    return copySheet<LowFloat<E8M0FNU>>;
+  if (isa<Float6E2M3FNType>(type))
+    return copySheet<LowFloat<E2M3FN>>;
+  if (isa<Float6E3M2FNType>(type))
+    return copySheet<LowFloat<E3M2FN>>;
+  if (isa<Float4E2M1FNType>(type))
+    return copySheet<LowFloat<E2M1FN>>;
   auto integer = cast<IntegerType>(type);
   bool isUnsigned = integer.isUnsigned();
   switch (integer.getWidth()) {
@@ -130,8 +164,12 @@ Copy numberCopy(Type type, bool oddRounding) {
                       : copySheet<Number<int16_t>>;
   case 8:
     return isUnsigned ? copySheet<Number<uint8_t>> : copySheet<Number<int8_t>>;
+  case 6: // codes of floats
+    return copySheet<Short<6, false>>;
   case 4:
-    return isUnsigned ? copySheet<Nibble<false>> : copySheet<Nibble<true>>;
+    return isUnsigned ? copySheet<Short<4, false>> : copySheet<Short<4, true>>;
+  case 2:
+    return isUnsigned ? copySheet<Short<2, false>> : copySheet<Short<2, true>>;
   default: // i1 is a byte
     return copySheet<Number<uint8_t>>;
   }
@@ -158,7 +196,8 @@ public:
         number(numberCopy(type.getElementType(), oddRounding)), files(files) {}
 
   bool isRaw() const override {
-    return getType().getElementTypeBitWidth() != 4;
+    unsigned bits = getType().getElementTypeBitWidth();
+    return bits == 1 || bits >= 8;
   }
   unsigned getFastAxis() const override {
     return strides.empty() ? 0 : strides.size() - 1;

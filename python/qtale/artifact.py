@@ -185,7 +185,8 @@ class Artifact:
         """Calls the graph as a function; `outputs` names those wanted (all).
 
         What its operations take is added to `profile`, where one is given.
-        bfloat16 is ml_dtypes' type; an input may also be uint16 with the same bits.
+        bfloat16, and the types of 8 bits or less that NumPy lacks, are ml_dtypes'; an input may
+        also be uint16, or uint8, with the same bits.
         """
         wanted = [name for name, _, _ in self.outputs] if outputs is None else list(outputs)
         # Not ascontiguousarray, which makes scalars rank 1.
@@ -314,8 +315,8 @@ def _free(library: capi.Library, pointer: int) -> None:
 
 def _tensor(name: str, array: np.ndarray, expected: str | None) -> capi.Tensor:
     """Points to the array's memory; the array must outlive it."""
-    bits = expected == "bfloat16" and array.dtype == np.uint16
-    dtype = capi.DTYPES.get("bfloat16" if bits else array.dtype.name)
+    bits = expected in capi.ML_DTYPES and array.dtype == capi.bits_dtype(expected)
+    dtype = capi.DTYPES.get(expected if bits else array.dtype.name)
     if dtype is None or not array.dtype.isnative:
         raise Error("INVALID_ARGUMENT", f"input {name}: arrays of {array.dtype} are not supported")
     if array.ndim > capi.MAX_RANK:

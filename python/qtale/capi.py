@@ -69,19 +69,41 @@ DTYPES = {
     "bfloat16": 11,
     "float32": 12,
     "float64": 13,
+    "float8_e4m3fn": 14,
+    "float8_e4m3fnuz": 15,
+    "float8_e5m2": 16,
+    "float8_e5m2fnuz": 17,
+    "float8_e8m0fnu": 18,
+    "float6_e2m3fn": 19,
+    "float6_e3m2fn": 20,
+    "float4_e2m1fn": 21,
+    "int4": 22,
+    "uint4": 23,
+    "int2": 24,
+    "uint2": 25,
 }
 DTYPE_NAMES = {number: name for name, number in DTYPES.items()}
 
 
+#: Types that NumPy lacks: ml_dtypes has them under the same names.
+ML_DTYPES = ("bfloat16", *(name for name, number in DTYPES.items() if number > 13))
+
+
+def bits_dtype(name: str) -> np.dtype:
+    """The unsigned integer that holds the bits of a type that NumPy lacks."""
+    return np.dtype(np.uint16 if name == "bfloat16" else np.uint8)
+
+
 def numpy_dtype(name: str) -> np.dtype:
-    """bfloat16 is ml_dtypes' where that is installed, otherwise its bits as uint16."""
-    if name == "bfloat16":
-        try:
-            import ml_dtypes
-        except ImportError:
-            return np.dtype(np.uint16)
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)
+    """Types that NumPy lacks are ml_dtypes' where that has them, otherwise their bits."""
+    if name not in ML_DTYPES:
+        return np.dtype(name)
+    try:
+        import ml_dtypes
+    except ImportError:
+        return bits_dtype(name)
+    known = getattr(ml_dtypes, name, None)
+    return bits_dtype(name) if known is None else np.dtype(known)
 
 
 class ErrorStruct(ctypes.Structure):

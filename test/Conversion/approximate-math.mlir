@@ -41,3 +41,16 @@ func.func @instructions(%x: f32) -> f32 {
   %c = math.fma %a, %b, %x : f32
   return %c : f32
 }
+
+// Only bits of bfloat16 are left: LLVM would call a library to round to it.
+// CHECK-LABEL: @bfloat
+// CHECK: arith.sitofp %{{.*}} : i32 to f32
+// CHECK-NOT: to bf16
+// CHECK: arith.bitcast %{{.*}} : i16 to bf16
+// CHECK-NOT: arith.truncf
+// CHECK: return
+func.func @bfloat(%i: i32, %x: f32) -> (bf16, bf16) {
+  %a = arith.sitofp %i : i32 to bf16
+  %b = arith.truncf %x : f32 to bf16
+  return %a, %b : bf16, bf16
+}

@@ -60,6 +60,29 @@ TEST(Floats, everyHalf) {
   }
 }
 
+template <typename Format>
+static void everyCode(const llvm::fltSemantics &semantics) {
+  for (uint32_t code = 0; code < 1u << Format::bits; ++code) {
+    llvm::APFloat exact(semantics, llvm::APInt(Format::bits, code));
+    uint32_t bits = floatBits(lowBitsToFloat<Format>(code));
+    if (exact.isNaN())
+      EXPECT_GT(bits & magnitudeMask, infinityBits) << code;
+    else
+      EXPECT_EQ(bits, rounded(exact, llvm::APFloat::IEEEsingle())) << code;
+  }
+}
+
+TEST(Floats, everyCodeOfLowBitFloats) {
+  everyCode<E4M3FN>(llvm::APFloat::Float8E4M3FN());
+  everyCode<E4M3FNUZ>(llvm::APFloat::Float8E4M3FNUZ());
+  everyCode<E5M2>(llvm::APFloat::Float8E5M2());
+  everyCode<E5M2FNUZ>(llvm::APFloat::Float8E5M2FNUZ());
+  everyCode<E8M0FNU>(llvm::APFloat::Float8E8M0FNU());
+  everyCode<E2M3FN>(llvm::APFloat::Float6E2M3FN());
+  everyCode<E3M2FN>(llvm::APFloat::Float6E3M2FN());
+  everyCode<E2M1FN>(llvm::APFloat::Float4E2M1FN());
+}
+
 TEST(Floats, roundingOfFloats) {
   std::mt19937 random(1);
   for (int i = 0; i < 2000000; ++i) {

@@ -60,6 +60,21 @@ typedef enum qtale_dtype {
   QTALE_BFLOAT16 = 11,
   QTALE_FLOAT32 = 12,
   QTALE_FLOAT64 = 13,
+  /* Shorter than a CPU's numbers, called as ml_dtypes calls them: a byte each,
+     the element's bits at its low end. What other bits an input has there is
+     ignored; an output has zeros. */
+  QTALE_FLOAT8_E4M3FN = 14,
+  QTALE_FLOAT8_E4M3FNUZ = 15,
+  QTALE_FLOAT8_E5M2 = 16,
+  QTALE_FLOAT8_E5M2FNUZ = 17,
+  QTALE_FLOAT8_E8M0FNU = 18,
+  QTALE_FLOAT6_E2M3FN = 19,
+  QTALE_FLOAT6_E3M2FN = 20,
+  QTALE_FLOAT4_E2M1FN = 21,
+  QTALE_INT4 = 22,
+  QTALE_UINT4 = 23,
+  QTALE_INT2 = 24,
+  QTALE_UINT2 = 25,
 } qtale_dtype;
 
 #define QTALE_MAX_RANK 8

@@ -1,14 +1,16 @@
 //===- DataTypes.cpp - Element types and small tensors --------------------===//
 //
-//   ONNX      IR        recipe    NumPy
-//   uint8     i8        ui8       uint8      signs live in operations
-//   bool      i1        i1        bool
-//   float16   f16       f16       float16
+//   ONNX          IR     recipe    NumPy
+//   uint8         i8     ui8       uint8          signs live in operations
+//   bool          i1     i1        bool
+//   float16       f16    f16       float16
+//   int4          i8     i4        int4           packed in files, a byte each
+//   float8e5m2    i8     f8E5M2    float8_e5m2    elsewhere
 //
 //===----------------------------------------------------------------------===//
 
+#include "LowBitTypes.h"
 #include "Model.h"
-#include "Term.h"
 
 #include "llvm/ADT/Sequence.h"
 #include "llvm/Support/Endian.h"
@@ -26,7 +28,8 @@ bool Term::isScalar() const {
 bool qtale::onnx_import::isUnsigned(int32_t dtype) {
   return dtype == TensorProto::UINT8 || dtype == TensorProto::UINT16 ||
          dtype == TensorProto::UINT32 || dtype == TensorProto::UINT64 ||
-         dtype == TensorProto::UINT4 || dtype == TensorProto::BOOL;
+         dtype == TensorProto::UINT4 || dtype == TensorProto::UINT2 ||
+         dtype == TensorProto::BOOL;
 }
 
 bool qtale::onnx_import::isFloat(int32_t dtype) {
@@ -35,7 +38,8 @@ bool qtale::onnx_import::isFloat(int32_t dtype) {
 }
 
 bool qtale::onnx_import::isInteger(int32_t dtype) {
-  return elementBits(dtype) && !isFloat(dtype) && dtype != TensorProto::BOOL;
+  return elementBits(dtype) && !isFloat(dtype) && !lowBitType(dtype) &&
+         dtype != TensorProto::BOOL;
 }
 
 Type qtale::onnx_import::elementType(MLIRContext *context, int32_t dtype) {
@@ -52,16 +56,57 @@ Type qtale::onnx_import::elementType(MLIRContext *context, int32_t dtype) {
     return IntegerType::get(context, 1);
   default:
     if (int64_t bits = elementBits(dtype))
-      return IntegerType::get(context, bits);
+      return IntegerType::get(context, lowBitType(dtype) ? 8 : bits);
     return {};
   }
 }
 
 Type qtale::onnx_import::recipeElementType(MLIRContext *context,
                                            int32_t dtype) {
-  if (dtype == TensorProto::UINT8 || dtype == TensorProto::UINT4)
+  switch (dtype) {
+  case TensorProto::UINT64:
+  case TensorProto::UINT32:
+  case TensorProto::UINT16:
+  case TensorProto::UINT8:
+  case TensorProto::UINT4:
+  case TensorProto::UINT2:
     return IntegerType::get(context, elementBits(dtype), IntegerType::Unsigned);
-  return elementType(context, dtype);
+  case TensorProto::INT4:
+  case TensorProto::INT2:
+    return IntegerType::get(context, elementBits(dtype));
+  case TensorProto::FLOAT8E4M3FN:
+    return Float8E4M3FNType::get(context);
+  case TensorProto::FLOAT8E4M3FNUZ:
+    return Float8E4M3FNUZType::get(context);
+  case TensorProto::FLOAT8E5M2:
+    return Float8E5M2Type::get(context);
+  case TensorProto::FLOAT8E5M2FNUZ:
+    return Float8E5M2FNUZType::get(context);
+  case TensorProto::FLOAT8E8M0:
+    return Float8E8M0FNUType::get(context);
+  case TensorProto::FLOAT6E2M3:
+    return Float6E2M3FNType::get(context);
+  case TensorProto::FLOAT6E3M2:
+    return Float6E3M2FNType::get(context);
+  case TensorProto::FLOAT4E2M1:
+    return Float4E2M1FNType::get(context);
+  default:
+    return elementType(context, dtype);
+  }
+}
+
+std::string qtale::onnx_import::refusal(int32_t dtype) {
+  if (!TensorProto::DataType_IsValid(dtype) || dtype == TensorProto::UNDEFINED)
+    return "number " + std::to_string(dtype) +
+           ", which ONNX does not know; save the model with a type for it";
+  std::string name =
+      StringRef(TensorProto::DataType_Name(TensorProto::DataType(dtype)))
+          .lower();
+  if (dtype == TensorProto::STRING)
+    return name + ", which is not supported: compiled code knows numbers only; "
+                  "turn text into numbers before the model";
+  return name + ", which is not supported: there is no arithmetic of complex "
+                "numbers; give real and imaginary parts as two tensors";
 }
 
 StringRef qtale::onnx_import::numpyName(int32_t dtype) {
@@ -92,12 +137,9 @@ StringRef qtale::onnx_import::numpyName(int32_t dtype) {
     return "uint32";
   case TensorProto::UINT64:
     return "uint64";
-  case TensorProto::INT4:
-    return "int4";
-  case TensorProto::UINT4:
-    return "uint4";
   default:
-    return "";
+    const LowBitType *type = lowBitType(dtype);
+    return type ? StringRef(type->name) : StringRef();
   }
 }
 
@@ -107,8 +149,15 @@ static std::optional<uint64_t> elementAt(const TensorProto &tensor,
   if (tensor.has_raw_data()) {
     const char *data = tensor.raw_data().data();
     switch (bits) {
+    case 2:
     case 4:
-      return (uint8_t(data[i / 2]) >> (i % 2 * 4)) & 15;
+    case 6: { // one after the other, low bits first, across bytes
+      int64_t first = i * bits;
+      unsigned shift = first % 8, word = uint8_t(data[first / 8]);
+      if (shift + bits > 8)
+        word |= unsigned(uint8_t(data[first / 8 + 1])) << 8;
+      return word >> shift & ((1u << bits) - 1);
+    }
     case 8:
       return uint8_t(data[i]);
     case 16:
@@ -136,12 +185,21 @@ static std::optional<uint64_t> elementAt(const TensorProto &tensor,
   case TensorProto::UINT32:
   case TensorProto::UINT64:
     return at(tensor.uint64_data(), i);
+  case TensorProto::INT2:
+  case TensorProto::UINT2:
   case TensorProto::INT4:
-  case TensorProto::UINT4: {
-    auto byte = at(tensor.int32_data(), i / 2);
+  case TensorProto::UINT4:
+  case TensorProto::FLOAT4E2M1: { // a byte of raw data in each
+    int64_t perByte = 8 / bits;
+    auto byte = at(tensor.int32_data(), i / perByte);
     if (!byte)
       return byte;
-    return (*byte >> (i % 2 * 4)) & 15;
+    return *byte >> (i % perByte * bits) & ((1u << bits) - 1);
+  }
+  case TensorProto::FLOAT6E2M3:
+  case TensorProto::FLOAT6E3M2: {
+    auto code = at(tensor.int32_data(), i);
+    return code ? std::optional<uint64_t>(*code & 63) : code;
   }
   default:
     return at(tensor.int32_data(), i);
@@ -154,15 +212,8 @@ DenseElementsAttr qtale::onnx_import::tensorValues(MLIRContext *context,
   Type type = elementType(context, tensor.data_type());
   std::optional<int64_t> bytes = tensorBytes(tensor);
   if (!type || !bytes) {
-    error =
-        type
-            ? "has a negative or too large shape"
-            : "has an element type that is not supported (" +
-                  TensorProto::DataType_Name(static_cast<TensorProto::DataType>(
-                      TensorProto::DataType_IsValid(tensor.data_type())
-                          ? tensor.data_type()
-                          : 0)) +
-                  ")";
+    error = type ? "has a negative or too large shape"
+                 : "has the element type " + refusal(tensor.data_type());
     return {};
   }
   if (tensor.has_raw_data() && (int64_t)tensor.raw_data().size() != *bytes) {
@@ -174,8 +225,8 @@ DenseElementsAttr qtale::onnx_import::tensorValues(MLIRContext *context,
   auto tensorType = RankedTensorType::get(shape, type);
   int64_t count = tensorType.getNumElements();
   int64_t bits = elementBits(tensor.data_type());
-  // Typed fields take a byte or more for each two elements.
-  if (!tensor.has_raw_data() && count / 2 > (int64_t)tensor.ByteSizeLong()) {
+  // Typed fields take a byte or more for each four elements.
+  if (!tensor.has_raw_data() && count / 4 > (int64_t)tensor.ByteSizeLong()) {
     error = "has less data than its shape needs";
     return {};
   }
@@ -201,8 +252,9 @@ DenseElementsAttr qtale::onnx_import::tensorValues(MLIRContext *context,
   if (tensor.data_type() == TensorProto::BOOL)
     return values(
         [](uint64_t element) { return APInt(1, (element & 255) != 0); });
+  unsigned width = type.getIntOrFloatBitWidth();
   return values([&](uint64_t element) {
-    return APInt(bits, element, false, /*implicitTrunc=*/true);
+    return APInt(width, element, false, /*implicitTrunc=*/true);
   });
 }
 

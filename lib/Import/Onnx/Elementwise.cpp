@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "LowBitTypes.h"
 #include "Node.h"
 #include "NodeTable.h"
 
@@ -284,19 +285,26 @@ static Value clip(const Context &c, ValueRange v) {
   return result;
 }
 
+/// The float of an element that may be a code.
+static Value decoded(const Context &c, Value v) {
+  const LowBitType *type = lowBitType(c.node.in(0).dtype);
+  return type ? decode(c.s, v, *type) : v;
+}
+
 static Value isNaN(const Context &c, ValueRange v) {
-  return arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::UNO, v[0], v[0]);
+  Value x = decoded(c, v[0]);
+  return arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::UNO, x, x);
 }
 
 static Value isInf(const Context &c, ValueRange v) {
   double infinity = std::numeric_limits<double>::infinity();
-  Value result;
+  Value x = decoded(c, v[0]), result;
   for (auto [name, value] : {std::pair("detect_positive", infinity),
                              std::pair("detect_negative", -infinity)}) {
     Value hit =
         c.node.integer(name, 1)
-            ? Value(arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OEQ,
-                                          v[0], c.real(v[0], value)))
+            ? Value(arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OEQ, x,
+                                          c.real(x, value)))
             : c.s.integer(c.s.b.getI1Type(), 0);
     result = result ? c.binary<arith::OrIOp>(result, hit) : hit;
   }
@@ -447,16 +455,27 @@ static LogicalResult buildWhere(Node &n) {
 static LogicalResult castTo(Node &n, int32_t dtype) {
   Term &input = n.in(0);
   Type type = elementType(n.g.context(), dtype);
-  if (!type || !n.type(input))
-    return n.fail("element type " + Twine(dtype) + " is not supported");
+  if (!type)
+    return n.fail("converts to the element type " + refusal(dtype));
   if (dtype == input.dtype)
     return n.set(0, input);
+  Rounding rounding;
+  rounding.saturate = n.integer("saturate", 1);
+  std::string mode = n.text("round_mode", "up");
+  if (mode != "up" && mode != "down" && mode != "nearest")
+    return n.fail("has a round_mode of '" + mode +
+                  "'; it is up, down or nearest");
+  rounding.power = mode == "up"     ? Rounding::Up
+                   : mode == "down" ? Rounding::Down
+                                    : Rounding::Nearest;
   if (input.elements && isInteger(dtype) && isInteger(input.dtype) &&
       type.getIntOrFloatBitWidth() >= 32) {
     Term result = n.g.fromElements(dtype, *input.elements, input.rank() == 0);
     return n.set(0, result);
   }
-  if (input.recipe && isFloat(dtype) && isFloat(input.dtype)) {
+  const LowBitType *from = lowBitType(input.dtype);
+  if (input.recipe && (isFloat(input.dtype) || (from && !from->isInteger())) &&
+      isFloat(dtype) && !type.isF64()) {
     Term result;
     result.dtype = dtype;
     result.dims = input.dims;
@@ -464,10 +483,10 @@ static LogicalResult castTo(Node &n, int32_t dtype) {
     result.name = input.name;
     return n.set(0, result);
   }
-  bool from = isUnsigned(input.dtype), to = isUnsigned(dtype);
   Value result =
       n.g.elementwise({&input}, input.dims, type, [&](Scalars s, ValueRange v) {
-        return s.convert(v[0], n.g.computeType(type), from, to);
+        return convertElement(s, v[0], input.dtype, dtype,
+                              n.g.computeType(type), rounding);
       });
   return n.set(0, n.g.make(dtype, result, input.dims));
 }

@@ -44,7 +44,7 @@ Value GraphBuilder::tensor(Term &term) {
   } else if (term.constant) {
     term.value = arith::ConstantOp::create(b, loc, term.constant);
   } else {
-    RecipeAttrInterface recipe = recipes::signless(term.recipe);
+    RecipeAttrInterface recipe = recipes::stored(term.recipe);
     term.value = ParamOp::create(b, loc, recipe.getTensorType(),
                                  weights.symbol(recipe, term.name, loc));
   }

@@ -9,12 +9,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "Entries.h"
+#include "LowBitTypes.h"
 #include "Node.h"
 #include "NodeTable.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-
 #include <deque>
+
 using namespace llvm;
 using namespace mlir;
 using namespace qtale;
@@ -49,8 +50,8 @@ FailureOr<StringMap<Term>> qtale::onnx_import::initializers(const Model &model,
     source(term, tensor);
     if (!term.recipe)
       return emitError(model.loc(context))
-             << "initializer '" << tensor.name()
-             << "' has an element type that is not supported";
+             << "initializer '" << tensor.name() << "' has the element type "
+             << refusal(tensor.data_type());
     terms[tensor.name()] = term;
   }
   return terms;
@@ -144,12 +145,14 @@ private:
 
                      RankedTensorType &type) {
     const auto &tensor = info.type().tensor_type();
-    Type element = info.type().has_tensor_type()
-                       ? elementType(b.getContext(), tensor.elem_type())
-                       : Type();
-    if (!element)
+    if (!info.type().has_tensor_type())
       return error() << what << " '" << info.name()
-                     << "' is no tensor of a supported element type";
+                     << "' is no tensor, but a sequence, map, optional or "
+                        "sparse tensor; artifacts take and give tensors";
+    Type element = elementType(b.getContext(), tensor.elem_type());
+    if (!element)
+      return error() << what << " '" << info.name() << "' has the element type "
+                     << refusal(tensor.elem_type());
     SmallVector<int64_t> shape;
     for (const auto &dim : tensor.shape().dim()) {
       if (dim.has_dim_value() && dim.dim_value() < 0)
@@ -223,6 +226,14 @@ private:
                          ") differs from that of another input");
       term.dims.push_back(symbol);
     }
+    // Of a byte only the element's own bits count.
+    const LowBitType *lowBit = lowBitType(term.dtype);
+    if (lowBit && lowBit->bits < 8)
+      term.value = g.elementwise(
+          {&term}, term.dims, b.getI8Type(), [&](Scalars s, ValueRange v) {
+            return s.make<arith::AndIOp>(
+                v[0], s.integer(b.getI8Type(), lowBit->mask()));
+          });
     return term;
   }
 

@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "LowBitTypes.h"
 #include "Model.h"
 #include "Node.h"
 #include "NodeTable.h"
@@ -93,6 +94,8 @@ static Term spreadOut(Node &n, Term &term, const Spread &how) {
 /// Scales are finite; read from their file in pieces, once for each tensor.
 static LogicalResult checkScales(Node &n, Term &scale) {
   if (scale.constant) {
+    if (lowBitType(scale.dtype)) // as weights they are read from their file
+      return success();
     for (APFloat value : scale.constant.getValues<APFloat>())
       if (!value.isFinite())
         return n.fail(n.inputName(1) +
@@ -104,7 +107,7 @@ static LogicalResult checkScales(Node &n, Term &scale) {
     return success();
   SmallString<128> path(n.g.model.folder);
   sys::path::append(path, source.getFile().getValue());
-  auto type = cast<FloatType>(n.type(scale));
+  auto type = cast<FloatType>(recipeElementType(n.g.context(), scale.dtype));
   int64_t width = type.getWidth() / 8, piece = 1 << 20;
   for (int64_t at = 0; at < source.getBytes(); at += piece) {
     int64_t size = std::min(piece, source.getBytes() - at);
@@ -129,9 +132,10 @@ static LogicalResult checkScales(Node &n, Term &scale) {
 }
 
 /// A weight as a recipe; without one where a small weight is better computed.
-static FailureOr<Term> dequantizedWeight(Node &n, const Spread &how) {
+static FailureOr<Term> dequantizedWeight(Node &n, const Spread &how,
+                                         int32_t dtype) {
   Term &x = n.in(0), &scale = n.in(1);
-  Term result = n.g.make(scale.dtype, {}, x.dims);
+  Term result = n.g.make(dtype, {}, x.dims);
   RecipeAttrInterface zero;
   StringRef missing;
   if (!scale.recipe)
@@ -158,8 +162,14 @@ static FailureOr<Term> dequantizedWeight(Node &n, const Spread &how) {
     return recipe && how.kind == Spread::Tensor ? recipes::reshape(recipe, {})
                                                 : recipe;
   };
-  result.recipe = recipes::dequantize(x.recipe, shaped(scale.recipe),
-                                      shaped(zero), how.axis, how.block);
+  // The product is rounded once, to the result's type.
+  RecipeAttrInterface factor = scale.recipe;
+  if (dtype != scale.dtype)
+    factor = recipes::cast(factor, n.g.b.getF32Type());
+  result.recipe =
+      recipes::cast(recipes::dequantize(x.recipe, shaped(factor), shaped(zero),
+                                        how.axis, how.block),
+                    n.type(result));
   result.name = x.name;
   return result;
 }
@@ -170,10 +180,16 @@ static LogicalResult buildDequantize(Node &n) {
   FailureOr<Spread> how = spread(n);
   if (failed(how))
     return failure();
-  if (!isFloat(scale.dtype) || isFloat(x.dtype))
-    return n.fail("is supported from integers to floats only");
+  int32_t dtype = n.integer("output_dtype", 0);
+  if (!dtype)
+    dtype = scale.dtype;
+  bool isNumber = isInteger(x.dtype) || lowBitType(x.dtype);
+  bool isScale = isFloat(scale.dtype) || scale.dtype == TensorProto::FLOAT8E8M0;
+  if (!isFloat(dtype) || !isScale || !isNumber)
+    return n.fail("is supported from integers and low-bit types to floats; "
+                  "scales of float8e8m0 need an output_dtype");
   if (x.recipe) {
-    FailureOr<Term> weight = dequantizedWeight(n, *how);
+    FailureOr<Term> weight = dequantizedWeight(n, *how, dtype);
     if (failed(weight))
       return failure();
     if (weight->recipe)
@@ -185,17 +201,35 @@ static LogicalResult buildDequantize(Node &n) {
   SmallVector<Term *> inputs{&x};
   for (Term &term : sources)
     inputs.push_back(&term);
-  Type type = n.type(scale), wide = g.computeType(type);
-  bool unsignedInput = isUnsigned(x.dtype);
+  Type type = elementType(g.context(), dtype), wide = g.computeType(type);
   Value result =
       g.elementwise(inputs, x.dims, type, [&](Scalars s, ValueRange v) {
-        Value q = s.convert(v[0], wide, unsignedInput, false);
+        auto real = [&](Value value, int32_t from) {
+          return convertElement(s, value, from, dtype, wide);
+        };
+        Value q = real(v[0], x.dtype);
         if (v.size() == 3) // zero points are small: exact in floats
-          q = s.make<arith::SubFOp>(
-              q, s.convert(v[2], wide, unsignedInput, false));
-        return s.make<arith::MulFOp>(q, v[1]);
+          q = s.make<arith::SubFOp>(q, real(v[2], x.dtype));
+        return s.make<arith::MulFOp>(q, real(v[1], scale.dtype));
       });
-  return n.set(0, g.make(scale.dtype, result, x.dims));
+  return n.set(0, g.make(dtype, result, x.dims));
+}
+
+/// x / scale in the precision that is asked for, as f32 or f64.
+static Value quotient(Node &n, Scalars s, Value x, Value scale,
+                      int32_t precision) {
+  Type type = elementType(n.g.context(), precision);
+  Type wide = isFloat(precision) ? n.g.computeType(type) : type;
+  auto rounded = [&](Value value) {
+    if (wide == type)
+      return value;
+    return s.convert(s.convert(value, type, false, false), wide, false, false);
+  };
+  auto real = [&](Value value, int32_t from) {
+    return rounded(convertElement(s, value, from, precision, wide));
+  };
+  return rounded(s.make<arith::DivFOp>(real(x, n.in(0).dtype),
+                                       real(scale, n.in(1).dtype)));
 }
 
 static LogicalResult buildQuantize(Node &n) {
@@ -209,8 +243,19 @@ static LogicalResult buildQuantize(Node &n) {
                       : int32_t(n.integer("output_dtype", TensorProto::UINT8));
   if (!dtype)
     dtype = TensorProto::UINT8;
-  if (!isInteger(dtype) || elementBits(dtype) > 16)
-    return n.fail("is supported to integers of up to 16 bits");
+  const LowBitType *lowBit = lowBitType(dtype);
+  bool toFloat = lowBit && !lowBit->isInteger();
+  if (dtype == TensorProto::FLOAT8E8M0 ||
+      (!lowBit && (!isInteger(dtype) || elementBits(dtype) > 16)))
+    return n.fail("is supported to integers of up to 16 bits and to floats of "
+                  "up to 8 bits with a fraction");
+  int32_t precision = n.integer("precision", 0);
+  if (!precision)
+    precision = isFloat(scale.dtype)     ? scale.dtype
+                : isInteger(scale.dtype) ? int32_t(TensorProto::DOUBLE)
+                                         : int32_t(TensorProto::FLOAT);
+  if (!isFloat(precision))
+    return n.fail("needs a precision of float, float16, bfloat16 or double");
   SmallVector<Term> sources{spreadOut(n, scale, *how)};
   if (n.has(2))
     sources.push_back(spreadOut(n, n.in(2), *how));
@@ -222,19 +267,31 @@ static LogicalResult buildQuantize(Node &n) {
   double low = unsignedResult ? 0 : -std::ldexp(1, bits - 1);
   double high = std::ldexp(1, unsignedResult ? bits : bits - 1) - 1;
   Type type = elementType(g.context(), dtype);
+  Rounding rounding;
+  rounding.saturate = n.integer("saturate", 1);
   Value result =
       g.elementwise(inputs, x.dims, type, [&](Scalars s, ValueRange v) {
-        Type wide = g.b.getF32Type();
-        Value value = s.convert(v[0], wide, isUnsigned(x.dtype), false);
-        Value by = s.convert(v[1], wide, false, false);
-        value = s.make<arith::DivFOp>(value, by);
-        value = math::RoundEvenOp::create(s.b, s.loc, value);
-        if (v.size() == 3)
-          value = s.make<arith::AddFOp>(
-              value, s.convert(v[2], wide, unsignedResult, false));
+        Value value = quotient(n, s, v[0], v[1], precision);
+        Type wide = value.getType();
+        if (!toFloat)
+          value = math::RoundEvenOp::create(s.b, s.loc, value);
+        if (v.size() == 3) {
+          Value zero = convertElement(s, v[2], dtype, precision, wide);
+          Value moved = s.make<arith::AddFOp>(value, zero);
+          // A zero point of 0 keeps the sign of 0.
+          if (toFloat)
+            moved = s.select(arith::CmpFOp::create(s.b, s.loc,
+                                                   arith::CmpFPredicate::OEQ,
+                                                   zero, s.constant(wide, 0)),
+                             value, moved);
+          value = moved;
+        }
+        if (toFloat)
+          return encode(s, value, false, *lowBit, rounding);
         value = s.make<arith::MaximumFOp>(value, s.constant(wide, low));
         value = s.make<arith::MinimumFOp>(value, s.constant(wide, high));
-        return s.convert(value, type, false, unsignedResult);
+        return lowBit ? encode(s, value, false, *lowBit)
+                      : s.convert(value, type, false, unsignedResult);
       });
   return n.set(0, g.make(dtype, result, x.dims));
 }

@@ -57,10 +57,22 @@ int64_t qtale::onnx_import::elementBits(int32_t dataType) {
   case TensorProto::INT8:
   case TensorProto::UINT8:
   case TensorProto::BOOL:
+  case TensorProto::FLOAT8E4M3FN:
+  case TensorProto::FLOAT8E4M3FNUZ:
+  case TensorProto::FLOAT8E5M2:
+  case TensorProto::FLOAT8E5M2FNUZ:
+  case TensorProto::FLOAT8E8M0:
     return 8;
+  case TensorProto::FLOAT6E2M3:
+  case TensorProto::FLOAT6E3M2:
+    return 6;
   case TensorProto::INT4:
   case TensorProto::UINT4:
+  case TensorProto::FLOAT4E2M1:
     return 4;
+  case TensorProto::INT2:
+  case TensorProto::UINT2:
+    return 2;
   default:
     return 0;
   }

@@ -68,14 +68,18 @@ struct Term {
 // Element types
 //===----------------------------------------------------------------------===//
 
-/// The type of an element in the IR, where integers are signless; null for
-/// types without one.
+/// The type of an element in the IR, where integers are signless, and low-bit
+/// types are bytes (LowBitTypes.h); null for types without one.
 mlir::Type elementType(mlir::MLIRContext *context, int32_t dtype);
-/// The same in recipes, where unsigned integers are told apart.
+/// The same in recipes, which read files: their own types, where unsigned
+/// integers are told apart.
 mlir::Type recipeElementType(mlir::MLIRContext *context, int32_t dtype);
-/// As NumPy spells it.
+/// Of a type without one: its name, and why it has none.
+std::string refusal(int32_t dtype);
+/// As NumPy and ml_dtypes spell it.
 llvm::StringRef numpyName(int32_t dtype);
 bool isUnsigned(int32_t dtype);
+/// What is computed with as it is: low-bit types are neither.
 bool isFloat(int32_t dtype);
 bool isInteger(int32_t dtype);
 

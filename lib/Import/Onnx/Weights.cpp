@@ -113,33 +113,47 @@ RecipeAttrInterface recipes::dequantize(RecipeAttrInterface input,
                              block);
 }
 
-RecipeAttrInterface recipes::signless(RecipeAttrInterface input) {
-  RankedTensorType type = input.getTensorType();
-  auto integer = dyn_cast<IntegerType>(type.getElementType());
-  if (!integer || !integer.isUnsigned())
-    return input;
+/// The same moves, of a file whose elements are read as another type.
+static RecipeAttrInterface retyped(RecipeAttrInterface input, Type element) {
   MLIRContext *context = input.getContext();
   auto changed = [&](RankedTensorType old) {
-    return RankedTensorType::get(old.getShape(),
-                                 IntegerType::get(context, integer.getWidth()));
+    return RankedTensorType::get(old.getShape(), element);
   };
   Attribute attribute = input;
   if (auto source = dyn_cast<SourceAttr>(attribute))
     return SourceAttr::get(context, source.getFile(), source.getOffset(),
                            source.getBytes(), changed(source.getType()));
   if (auto op = dyn_cast<TransposeAttr>(attribute))
-    return TransposeAttr::get(context, signless(op.getInput()), op.getPerm());
+    return TransposeAttr::get(context, retyped(op.getInput(), element),
+                              op.getPerm());
   if (auto op = dyn_cast<ReshapeAttr>(attribute))
-    return ReshapeAttr::get(context, signless(op.getInput()),
+    return ReshapeAttr::get(context, retyped(op.getInput(), element),
                             changed(op.getType()));
   if (auto op = dyn_cast<SliceAttr>(attribute))
-    return SliceAttr::get(context, signless(op.getInput()), op.getAxis(),
-                          op.getBegin(), op.getSize());
+    return SliceAttr::get(context, retyped(op.getInput(), element),
+                          op.getAxis(), op.getBegin(), op.getSize());
   auto op = ::cast<ConcatAttr>(attribute);
   SmallVector<RecipeAttrInterface> inputs;
   for (Attribute each : op.getInputs())
-    inputs.push_back(signless(::cast<RecipeAttrInterface>(each)));
-  return concat(inputs, op.getAxis());
+    inputs.push_back(retyped(::cast<RecipeAttrInterface>(each), element));
+  return recipes::concat(inputs, op.getAxis());
+}
+
+RecipeAttrInterface recipes::stored(RecipeAttrInterface input) {
+  Type element = input.getTensorType().getElementType();
+  MLIRContext *context = input.getContext();
+  unsigned bits = element.getIntOrFloatBitWidth();
+  auto integer = dyn_cast<IntegerType>(element);
+  Type byte = IntegerType::get(context, 8);
+  if (bits > 1 && bits < 8) {
+    Type code = IntegerType::get(context, bits, IntegerType::Unsigned);
+    return CastAttr::get(context, retyped(input, code), byte);
+  }
+  if (!integer && bits == 8)
+    return retyped(input, byte);
+  if (integer && integer.isUnsigned())
+    return retyped(input, IntegerType::get(context, bits));
+  return input;
 }
 
 RecipeAttrInterface recipes::peelWidening(RecipeAttrInterface input) {

@@ -53,8 +53,9 @@ RecipeAttrInterface dequantize(RecipeAttrInterface input,
                                RecipeAttrInterface scale,
                                RecipeAttrInterface zero, int64_t axis,
                                int64_t block);
-/// The same recipe with unsigned integers as signless ones.
-RecipeAttrInterface signless(RecipeAttrInterface input);
+/// The same recipe as the IR holds its elements: unsigned integers signless,
+/// low-bit types as codes in bytes.
+RecipeAttrInterface stored(RecipeAttrInterface input);
 /// Without a cast that only widens a float.
 RecipeAttrInterface peelWidening(RecipeAttrInterface input);
 } // namespace recipes

@@ -10,6 +10,7 @@
 #include "Npy.h"
 #include "OutputDir.h"
 #include "Profiler.h"
+#include "Values.h"
 #include <cmath>
 
 using namespace qtale::run;
@@ -34,59 +35,30 @@ struct Resources {
 
 } // namespace
 
-static int readInputs(const Options &options, std::vector<Npy> &arrays) {
+/// The dtype of the model's input; 0: it has none of this name.
+static int32_t inputDtype(const Artifact &artifact, const std::string &name) {
+  const qtale_api *api = artifact.api;
+  for (int64_t i = 0; i < api->model_num_inputs(artifact.model); ++i) {
+    qtale_tensor input = {};
+    qtale_error failure;
+    if (api->model_input(artifact.model, i, &input, &failure) == QTALE_OK &&
+        name == input.name)
+      return input.dtype;
+  }
+  return 0;
+}
+
+static int readInputs(const Artifact &artifact, const Options &options,
+                      std::vector<Npy> &arrays) {
   for (const auto &[name, file] : options.inputs) {
     Npy array;
-    std::string wrong = readNpy(file, array);
+    std::string wrong = readNpy(file, array, inputDtype(artifact, name));
     if (!wrong.empty())
       return error("--input %s: %s", name.c_str(), wrong.c_str());
     array.tensor.name = name.c_str();
     arrays.push_back(std::move(array));
   }
   return kDone;
-}
-
-static float halfToFloat(uint16_t half) {
-  int exponent = half >> 10 & 31, fraction = half & 1023;
-  float magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
-                    : exponent ? std::ldexp(1024.0f + fraction, exponent - 25)
-                               : std::ldexp(float(fraction), -24);
-  return half & 0x8000 ? -magnitude : magnitude;
-}
-
-/// An element as a number that can be shown.
-static double valueAt(const qtale_tensor &tensor, uint64_t i) {
-  switch (tensor.dtype) {
-  case QTALE_INT8:
-    return static_cast<const int8_t *>(tensor.data)[i];
-  case QTALE_INT16:
-    return static_cast<const int16_t *>(tensor.data)[i];
-  case QTALE_UINT16:
-    return static_cast<const uint16_t *>(tensor.data)[i];
-  case QTALE_INT32:
-    return static_cast<const int32_t *>(tensor.data)[i];
-  case QTALE_UINT32:
-    return static_cast<const uint32_t *>(tensor.data)[i];
-  case QTALE_INT64:
-    return double(static_cast<const int64_t *>(tensor.data)[i]);
-  case QTALE_UINT64:
-    return double(static_cast<const uint64_t *>(tensor.data)[i]);
-  case QTALE_FLOAT16:
-    return halfToFloat(static_cast<const uint16_t *>(tensor.data)[i]);
-  case QTALE_BFLOAT16: {
-    union {
-      uint32_t bits;
-      float value;
-    } wide{uint32_t(static_cast<const uint16_t *>(tensor.data)[i]) << 16};
-    return wide.value;
-  }
-  case QTALE_FLOAT32:
-    return static_cast<const float *>(tensor.data)[i];
-  case QTALE_FLOAT64:
-    return static_cast<const double *>(tensor.data)[i];
-  default: // bool, uint8
-    return static_cast<const uint8_t *>(tensor.data)[i];
-  }
 }
 
 /// "logits  float32 [1, 3, 512]  min -3.1  max 8.2  mean 0.4  NaN 2"
@@ -118,7 +90,7 @@ static std::string summary(const qtale_tensor &tensor) {
 
 int qtale::run::call(const Artifact &artifact, const Options &options) {
   std::vector<Npy> arrays;
-  if (int code = readInputs(options, arrays))
+  if (int code = readInputs(artifact, options, arrays))
     return code;
   // The folder comes first: a wrong one should not cost the model's time.
   OutputDir folder;

@@ -20,8 +20,10 @@ namespace {
 struct Dtype {
   int32_t dtype;
   const char *name;
-  const char *descr; /// null: NumPy has no such type
+  const char *descr; /// as numpy.save writes it: V where NumPy has no such type
   uint64_t bytes;
+
+  bool isVoid() const { return descr[1] == 'V'; }
 };
 
 constexpr Dtype kDtypes[] = {
@@ -35,9 +37,21 @@ constexpr Dtype kDtypes[] = {
     {QTALE_INT64, "int64", "<i8", 8},
     {QTALE_UINT64, "uint64", "<u8", 8},
     {QTALE_FLOAT16, "float16", "<f2", 2},
-    {QTALE_BFLOAT16, "bfloat16", nullptr, 2},
+    {QTALE_BFLOAT16, "bfloat16", "<V2", 2},
     {QTALE_FLOAT32, "float32", "<f4", 4},
     {QTALE_FLOAT64, "float64", "<f8", 8},
+    {QTALE_FLOAT8_E4M3FN, "float8_e4m3fn", "<V1", 1},
+    {QTALE_FLOAT8_E4M3FNUZ, "float8_e4m3fnuz", "<V1", 1},
+    {QTALE_FLOAT8_E5M2, "float8_e5m2", "<V1", 1},
+    {QTALE_FLOAT8_E5M2FNUZ, "float8_e5m2fnuz", "<V1", 1},
+    {QTALE_FLOAT8_E8M0FNU, "float8_e8m0fnu", "<V1", 1},
+    {QTALE_FLOAT6_E2M3FN, "float6_e2m3fn", "<V1", 1},
+    {QTALE_FLOAT6_E3M2FN, "float6_e3m2fn", "<V1", 1},
+    {QTALE_FLOAT4_E2M1FN, "float4_e2m1fn", "<V1", 1},
+    {QTALE_INT4, "int4", "<V1", 1},
+    {QTALE_UINT4, "uint4", "<V1", 1},
+    {QTALE_INT2, "int2", "<V1", 1},
+    {QTALE_UINT2, "uint2", "<V1", 1},
 };
 
 constexpr char kMagic[] = "\x93NUMPY";
@@ -148,10 +162,25 @@ static std::string readShape(Scanner &scanner, qtale_tensor &tensor) {
   return "";
 }
 
-static std::string readDtype(const std::string &descr, qtale_tensor &tensor) {
+/// Types that NumPy lacks are void in files, or whole numbers of their size.
+static bool holdsVoid(const Dtype &wanted, const std::string &descr) {
+  return wanted.isVoid() && descr.size() == 3 &&
+         (descr[0] != '>' || wanted.bytes == 1) &&
+         (descr[1] == 'V' || descr[1] == 'u' ||
+          (descr[1] == 'i' && wanted.bytes == 1)) &&
+         descr[2] == wanted.descr[2];
+}
+
+static std::string readDtype(const std::string &descr, int32_t expected,
+                             qtale_tensor &tensor) {
+  const Dtype *wanted = findDtype(expected);
+  if (wanted && holdsVoid(*wanted, descr)) {
+    tensor.dtype = expected;
+    return "";
+  }
   for (const Dtype &known : kDtypes)
     // One byte has no order; all three marks are seen in files.
-    if (known.descr && descr.size() == 3 &&
+    if (!known.isVoid() && descr.size() == 3 &&
         descr.compare(1, 2, known.descr + 1) == 0 &&
         (descr[0] == known.descr[0] || (known.bytes == 1 && descr[0] != '>') ||
          descr[0] == '=')) {
@@ -163,10 +192,11 @@ static std::string readDtype(const std::string &descr, qtale_tensor &tensor) {
            "); save it with array.astype(array.dtype.newbyteorder('<'))";
   return "its dtype " + descr +
          " is not supported; NPY files hold bool, (u)int8 to 64, float16, "
-         "float32 or float64 here (bfloat16 has no NPY form)";
+         "float32 or float64 here, and V1 or V2 for inputs of types that NumPy "
+         "lacks";
 }
 
-static std::string readDictionary(const std::string &text,
+static std::string readDictionary(const std::string &text, int32_t expected,
                                   qtale_tensor &tensor) {
   Scanner scanner(text);
   if (!scanner.symbol('{'))
@@ -179,7 +209,7 @@ static std::string readDictionary(const std::string &text,
     if (key == "descr") {
       if (!scanner.string(value))
         return "its elements are records, not numbers";
-      wrong = readDtype(value, tensor);
+      wrong = readDtype(value, expected, tensor);
       haveDtype = true;
     } else if (key == "fortran_order") {
       value = scanner.word();
@@ -203,7 +233,7 @@ static std::string readDictionary(const std::string &text,
 
 /// The header, up to the data.
 static std::string readHeader(std::FILE *file, uint64_t fileBytes,
-                              qtale_tensor &tensor) {
+                              int32_t expected, qtale_tensor &tensor) {
   unsigned char begin[kMagicBytes + 6];
   if (std::fread(begin, 1, kMagicBytes + 4, file) != kMagicBytes + 4 ||
       std::memcmp(begin, kMagic, kMagicBytes) != 0)
@@ -223,7 +253,7 @@ static std::string readHeader(std::FILE *file, uint64_t fileBytes,
   std::string header(length, 0);
   if (std::fread(&header[0], 1, length, file) != length)
     return "it is cut off";
-  return readDictionary(header, tensor);
+  return readDictionary(header, expected, tensor);
 }
 
 static std::string readData(std::FILE *file, uint64_t fileBytes, Npy &array) {
@@ -249,7 +279,8 @@ static std::string readData(std::FILE *file, uint64_t fileBytes, Npy &array) {
   return "";
 }
 
-std::string qtale::run::readNpy(const std::string &path, Npy &array) {
+std::string qtale::run::readNpy(const std::string &path, Npy &array,
+                                int32_t expected) {
   File file{std::fopen(path.c_str(), "rb")};
   struct stat status;
   if (!file.file || fstat(fileno(file.file), &status) != 0)
@@ -257,7 +288,7 @@ std::string qtale::run::readNpy(const std::string &path, Npy &array) {
   if (!S_ISREG(status.st_mode))
     return "cannot read '" + path + "': it is no ordinary file";
   uint64_t bytes = static_cast<uint64_t>(status.st_size);
-  std::string wrong = readHeader(file.file, bytes, array.tensor);
+  std::string wrong = readHeader(file.file, bytes, expected, array.tensor);
   if (wrong.empty())
     wrong = readData(file.file, bytes, array);
   return wrong.empty() ? "" : "cannot read '" + path + "': " + wrong;
@@ -265,7 +296,7 @@ std::string qtale::run::readNpy(const std::string &path, Npy &array) {
 
 std::string qtale::run::writeNpy(std::FILE *file, const qtale_tensor &tensor) {
   const Dtype *dtype = findDtype(tensor.dtype);
-  if (!dtype || !dtype->descr)
+  if (!dtype)
     return std::string("NPY files can't hold ") + dtypeName(tensor.dtype);
   std::string header = std::string("{'descr': '") + dtype->descr +
                        "', 'fortran_order': False, 'shape': (";

@@ -3,7 +3,8 @@
 //   \x93NUMPY 1 0 | length | {'descr': '<f4', 'fortran_order': False,
 //                             'shape': (2, 3), } | data
 //
-// Versions 1 to 3, little-endian, C order: what numpy.save writes here.
+// Versions 1 to 3, little-endian, C order: what numpy.save writes here. Types
+// that NumPy lacks (ml_dtypes') are void there: <V1, and <V2 of bfloat16.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,8 +32,10 @@ struct Npy {
   std::unique_ptr<char[]> storage; /// what tensor.data points into
 };
 
-/// Reads a file; empty, or what is wrong with it (with its name).
-std::string readNpy(const std::string &path, Npy &array);
+/// Reads a file; empty, or what is wrong with it (with its name). `expected`:
+/// the dtype that void elements, and whole numbers of its size, stand for where
+/// NumPy has none such.
+std::string readNpy(const std::string &path, Npy &array, int32_t expected = 0);
 
 /// Appends the file of a tensor to `file`; empty, or why NPY can't hold it or
 /// the file system would not take it.

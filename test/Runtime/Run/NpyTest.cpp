@@ -22,12 +22,12 @@ protected:
   ~NpyFile() override { unlink(path); }
 
   /// What reading a file with these bytes says.
-  std::string read(const std::string &bytes) {
+  std::string read(const std::string &bytes, int32_t expected = 0) {
     FILE *file = fopen(path, "wb");
     fwrite(bytes.data(), 1, bytes.size(), file);
     fclose(file);
     array = Npy();
-    return readNpy(path, array);
+    return readNpy(path, array, expected);
   }
 
   /// A file of version 1 with this dictionary.
@@ -74,7 +74,7 @@ TEST_F(NpyFile, RefusesWithAReason) {
        "Fortran order"},
       {version1(dictionary(">f4", "(1,)"), "abcd"), "big-endian (>f4)"},
       {version1(dictionary("<c8", "(1,)"), "abcdefgh"), "dtype <c8"},
-      {version1(dictionary("<V2", "(1,)"), "ab"), "bfloat16 has no NPY form"},
+      {version1(dictionary("<V2", "(1,)"), "ab"), "types that NumPy lacks"},
       {version1(dictionary("<f4", "(2,)"), "abcd"),
        "needs 8 bytes of data, but it has 4"},
       {version1(dictionary("<f4", "(1,)"), "abcdefgh"),
@@ -111,8 +111,24 @@ TEST_F(NpyFile, NoFileAndAFolder) {
             "cannot read '/tmp': it is no ordinary file");
 }
 
-TEST_F(NpyFile, Bfloat16CantBeWritten) {
-  qtale_tensor tensor = {};
-  tensor.dtype = QTALE_BFLOAT16;
-  EXPECT_EQ(writeNpy(stdout, tensor), "NPY files can't hold bfloat16");
+TEST_F(NpyFile, VoidStandsForTheTypeThatIsExpected) {
+  const std::pair<const char *, int32_t> cases[] = {
+      {"<V1", QTALE_INT4}, {"|V1", QTALE_FLOAT8_E5M2}, {"|u1", QTALE_UINT2},
+      {"|i1", QTALE_INT4}, {"<V2", QTALE_BFLOAT16},    {"<u2", QTALE_BFLOAT16},
+  };
+  for (auto [descr, dtype] : cases) {
+    std::string data(descr[2] - '0', 'a');
+    EXPECT_EQ(read(version1(dictionary(descr, "(1,)"), data), dtype), "");
+    EXPECT_EQ(array.tensor.dtype, dtype) << descr;
+  }
+  // Types that NumPy has are as the file says.
+  EXPECT_EQ(read(version1(dictionary("|u1", "(1,)"), "a"), QTALE_INT8), "");
+  EXPECT_EQ(array.tensor.dtype, QTALE_UINT8);
+  for (const char *descr : {"<V2", "<i2", ">u2", "<V1"}) {
+    std::string data(descr[2] - '0', 'a');
+    int32_t dtype =
+        descr[1] == 'V' && descr[2] == '2' ? QTALE_INT4 : QTALE_BFLOAT16;
+    (void)read(version1(dictionary(descr, "(1,)"), data), dtype);
+    EXPECT_NE(array.tensor.dtype, dtype) << descr;
+  }
 }

@@ -20,6 +20,13 @@ static RankedTensorType withShape(RankedTensorType type,
   return RankedTensorType::get(shape, type.getElementType());
 }
 
+/// Floats that files hold and nothing computes with.
+static bool isLowBitFloat(Type type) {
+  return isa<Float8E4M3FNType, Float8E4M3FNUZType, Float8E5M2Type,
+             Float8E5M2FNUZType, Float8E8M0FNUType, Float6E2M3FNType,
+             Float6E3M2FNType, Float4E2M1FNType>(type);
+}
+
 //===----------------------------------------------------------------------===//
 // Source
 //===----------------------------------------------------------------------===//
@@ -29,11 +36,12 @@ LogicalResult SourceAttr::verify(EmitError emitError, StringAttr file,
                                  RankedTensorType type) {
   Type element = type.getElementType();
   bool known =
-      isa<Float64Type, Float32Type, Float16Type, BFloat16Type>(element);
+      isa<Float64Type, Float32Type, Float16Type, BFloat16Type>(element) ||
+      isLowBitFloat(element);
   if (auto integer = dyn_cast<IntegerType>(element))
-    known =
-        llvm::is_contained({1u, 4u, 8u, 16u, 32u, 64u}, integer.getWidth()) &&
-        !integer.isSigned();
+    known = llvm::is_contained({1u, 2u, 4u, 6u, 8u, 16u, 32u, 64u},
+                               integer.getWidth()) &&
+            !integer.isSigned();
   if (!type.hasStaticShape() || type.getEncoding() || !known) // C1
     return emitError() << "source can't be of type " << type;
   if (offset < 0 || bytes != getStorageBytes(type)) // C2
@@ -140,7 +148,10 @@ RankedTensorType ConcatAttr::getTensorType() const {
 LogicalResult CastAttr::verify(EmitError emitError, RecipeAttrInterface input,
                                Type elementType) {
   Type from = input.getTensorType().getElementType();
-  if (!isa<FloatType>(from) || !isa<FloatType>(elementType)) // C1
+  auto code = dyn_cast<IntegerType>(from);
+  bool unpacks = code && code.isUnsigned() && code.getWidth() < 8 &&
+                 elementType.isSignlessInteger(8);
+  if (!unpacks && (!isa<FloatType>(from) || !isa<FloatType>(elementType))) // C1
     return emitError() << "can't cast a weight from " << from << " to "
                        << elementType;
   return success();
@@ -156,7 +167,8 @@ LogicalResult DequantizeAttr::verify(EmitError emitError,
                                      RecipeAttrInterface zero, int64_t axis,
                                      int64_t block) {
   RankedTensorType in = input.getTensorType(), sc = scale.getTensorType();
-  if (!isa<IntegerType>(in.getElementType()) ||
+  if ((!isa<IntegerType>(in.getElementType()) &&
+       !isLowBitFloat(in.getElementType())) ||
       !isa<FloatType>(sc.getElementType()) ||
       (zero &&
        (zero.getTensorType().getShape() != sc.getShape() ||

@@ -88,6 +88,12 @@ qtale.weight @cast_c1 : tensor<2x3xf32> = #qtale.cast<#w, f32>
 
 // -----
 
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 3, type = tensor<2x3xi4>>
+// expected-error@+1 {{can't cast a weight from 'i4' to 'i8'}}
+qtale.weight @cast_c1_signed : tensor<2x3xi8> = #qtale.cast<#w, i8>
+
+// -----
+
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 6, type = tensor<2x3xi8>>
 #s = #qtale.source<file = "w.bin", offset = 0, bytes = 12, type = tensor<3xf32>>
 #z = #qtale.source<file = "w.bin", offset = 0, bytes = 3, type = tensor<3xui8>>
