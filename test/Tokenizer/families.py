@@ -107,9 +107,7 @@ def metaspace(scheme: str, words: bool) -> dict:
     }
 
 
-_LLAMA2 = sequence(
-    "normalizers", {"type": "Prepend", "prepend": MARKER}, replace(" ", MARKER)
-)
+_LLAMA2 = sequence("normalizers", {"type": "Prepend", "prepend": MARKER}, replace(" ", MARKER))
 # name: normalizer, pre-tokenizer, decoder (None: ByteLevel), changes of the model
 FAMILIES: dict[str, tuple[dict | None, dict | None, dict | None, dict]] = {
     "gpt2": (None, byte_level(regex=True), None, {}),

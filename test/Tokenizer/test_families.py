@@ -34,7 +34,9 @@ def test_same_ids_and_the_same_text(pair):
     different = [(t, e, g) for t, e, g in zip(texts, expected, got, strict=True) if e != g]
     assert not different, (len(different), different[:3])
     # Special tokens give no text; the oracle skips them by their names.
-    decoded = [text.decode(errors="replace") for text in ours.decode([(-1, ids) for ids in expected])]
+    decoded = [
+        text.decode(errors="replace") for text in ours.decode([(-1, ids) for ids in expected])
+    ]
     wanted = oracle.decode_batch(expected, skip_special_tokens=True)
     wrong = [(t, e, g) for t, e, g in zip(texts, wanted, decoded, strict=True) if e != g]
     assert not wrong, (len(wrong), wrong[:3])

@@ -1,4 +1,7 @@
-"""`qtale compile` and `qtale generate` are qtale-compile and qtale-run, with the same options."""
+"""`qtale compile` and `qtale generate` are qtale-compile and qtale-run, with the same options.
+
+`qtale generate --chat` is more than qtale-run can: it renders the model's chat template first.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 def execute(command: str, arguments: list[str]) -> int:
     """Becomes the program: its options, output and exit code are the user's."""
     tool = find_tool(TOOLS[command][0])
+    if command == "generate" and "--chat" in arguments:
+        from qtale.cli import chat_command
+
+        return chat_command.run(tool, arguments)
     try:
         os.execv(tool, [str(tool), *arguments])
     except OSError as error:

@@ -4,6 +4,7 @@ model.onnx              the graph; no tensor of 1 KiB or more stands in it
 model.onnx.data         the weights, streamed
 tokenizer.json          as published, or converted from llama2.c's
 generation_config.json  beginning and end of sequence
+tokenizer_config.json, chat_template.jinja    as published, where there are: for `--chat`
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from qtale import chat
 from qtale.checkpoint import Checkpoint, open_checkpoint
 from qtale.errors import UserError
 from qtale.exporter.data import DataFile
@@ -50,6 +52,7 @@ def export(
         finally:
             os.close(fd)
         beside = {"tokenizer.json": text, "generation_config.json": _generation_config(source)}
+        beside |= {name: _published(source.path / name) for name in chat.FILES}
         for name, content in beside.items():
             # A model exported into its checkpoint's folder leaves what was published there.
             published = source.path / name
@@ -58,6 +61,10 @@ def export(
                 files.path(name).write_text(content, encoding="utf-8")
         files.path(output.name).write_bytes(model.SerializeToString(deterministic=True))
     return output
+
+
+def _published(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _generation_config(source: Checkpoint) -> str:
