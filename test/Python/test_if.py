@@ -356,3 +356,44 @@ def test_older_opsets_are_converted_within_branches(tmp_path: Path, opset: int) 
     }}
     """
     compare(write(tmp_path, text, opset), [{"c": f, "x": floats(3, 4)} for f in (TRUE, FALSE)])
+
+
+def nested(depth: int, aside: str = "") -> str:
+    """Ifs within Ifs, as text; `aside` stands in each."""
+    inner = "r0 = Neg (x)"
+    for i in range(1, depth):
+        inner = (
+            f"r{i} = If (c) <{aside} then_branch = t{i} () => (float[n] r{i - 1}) {{ {inner} }}, "
+            f"else_branch = e{i} () => (float[n] q{i}) {{ q{i} = Exp (x) }}>"
+        )
+    return f"deep (float[n] x, bool c) => (float[n] r{depth - 1}) {{ {inner} }}"
+
+
+def field(number: int, payload: bytes) -> bytes:
+    """A length-delimited field of protobuf's."""
+    size, rest = b"", len(payload)
+    while rest >= 128:
+        size, rest = size + bytes([rest & 127 | 128]), rest >> 7
+    return bytes([number << 3 | 2]) + size + bytes([rest]) + payload
+
+
+def test_deep_nesting(tmp_path: Path) -> None:
+    """Thirty graphs within each other are compiled; thousands are refused, not recursed into."""
+    path = tmp_path / "deep.onnxtxt"
+    path.write_text(HEADER % 21 + nested(30))
+    artifact = qtale.load(qtale.compile(path, tmp_path / "m.so", cpu="native"))
+    for flag, expected in ((TRUE, -1.5), (FALSE, np.exp(np.float32(1.5)))):
+        got = artifact.run({"c": flag, "x": np.array([1.5], np.float32)})
+        np.testing.assert_allclose(got["r29"], [expected], rtol=1e-6)
+
+    for text in (nested(3000), nested(3000, "# }}}}}}>>>>>>\n")):
+        path.write_text(HEADER % 21 + text)
+        with pytest.raises(qtale.Error, match="nested too deeply"):
+            qtale.compile(path, tmp_path / "m.so")
+    graph = b""
+    for _ in range(3000):
+        graph = field(1, field(5, field(6, graph)))
+    path = tmp_path / "deep.onnx"
+    path.write_bytes(field(7, graph))
+    with pytest.raises(qtale.Error, match="a graph within more than 30 others"):
+        qtale.compile(path, tmp_path / "m.so")

@@ -74,8 +74,13 @@ def PlanArena : Pass<"qtale-plan-arena", "::mlir::ModuleOp"> {
     In `@step` buffers may be made in branches, for a part of the rows (at most
     as many: `arith.minui`); they get a place for all.
 
-    Requires: no allocation stands in a loop, and in `@main` none in a branch.
-    Ensures: no memref.alloc is left.
+    In `@main` sizes are known when they have been computed. A branch's own slots
+    begin where those around it end, and are checked in the branch; where it
+    yields what it made, its end is one more result, from which the entry goes on.
+    Turns of a loop begin at one place.
+
+    Requires: allocations stand in `scf.if` and `scf.for` only, and none of a
+    loop's turn is needed after it. Ensures: no memref.alloc is left.
   }];
   let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect"];
   let statistics = [Statistic<"numAllocs", "num-allocs", "Allocations mapped">,

@@ -46,7 +46,7 @@ private:
 
   bool graph(StringRef bytes, std::string &out) {
     if (depth == maxDepth)
-      return fail(bytes.data(), "a graph within too many others");
+      return fail(bytes.data(), "a graph within more than 30 others");
     ++depth;
     bool done = each(bytes, [&](const Field &field) {
       if (field.number == 1)

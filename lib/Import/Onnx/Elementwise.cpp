@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "KnownAnswers.h"
 #include "LowBitTypes.h"
 #include "Node.h"
 #include "NodeTable.h"
@@ -411,6 +412,18 @@ static LogicalResult shapeAware(Node &n) {
   return same<body>(n);
 }
 
+/// A comparison or logic, whose answer may be known now.
+template <typename Op, Build otherwise> static LogicalResult decided(Node &n) {
+  if (auto answer = knownAnswer(
+          n, [](int64_t a, int64_t c) -> bool { return Op()(a, c); }))
+    return n.set(0, *answer);
+  return otherwise(n);
+}
+
+struct IsZero {
+  bool operator()(int64_t a, int64_t) const { return a == 0; }
+};
+
 /// Equal of shapes, where all answers are known now.
 static LogicalResult buildEqual(Node &n) {
   if (auto operands = shapeOperands(n)) {
@@ -539,14 +552,15 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
   add("IsInf", 20, predicate<isInf>);
 
   add("Equal", 19, buildEqual);
-  add("Greater", 13, predicate<greater>);
-  add("GreaterOrEqual", 16, predicate<greaterOrEqual>);
-  add("Less", 13, predicate<less>);
-  add("LessOrEqual", 16, predicate<lessOrEqual>);
-  add("And", 7, same<logic<arith::AndIOp>>);
-  add("Or", 7, same<logic<arith::OrIOp>>);
-  add("Xor", 7, same<logic<arith::XOrIOp>>);
-  add("Not", 1, same<invert>);
+  add("Greater", 13, decided<std::greater<>, predicate<greater>>);
+  add("GreaterOrEqual", 16,
+      decided<std::greater_equal<>, predicate<greaterOrEqual>>);
+  add("Less", 13, decided<std::less<>, predicate<less>>);
+  add("LessOrEqual", 16, decided<std::less_equal<>, predicate<lessOrEqual>>);
+  add("And", 7, decided<std::logical_and<>, same<logic<arith::AndIOp>>>);
+  add("Or", 7, decided<std::logical_or<>, same<logic<arith::OrIOp>>>);
+  add("Xor", 7, decided<std::not_equal_to<>, same<logic<arith::XOrIOp>>>);
+  add("Not", 1, decided<IsZero, same<invert>>);
   add("BitwiseAnd", 18, same<logic<arith::AndIOp>>);
   add("BitwiseOr", 18, same<logic<arith::OrIOp>>);
   add("BitwiseXor", 18, same<logic<arith::XOrIOp>>);

@@ -44,10 +44,13 @@ public:
                                   /*addThenBlock=*/true, /*addElseBlock=*/true);
     branches[0].block = open.thenBlock();
     branches[1].block = open.elseBlock();
+    // Both, so that all is told that is refused of them.
+    bool filled = true;
     for (auto [branch, name] : llvm::zip_equal(
              branches, ArrayRef<StringRef>{"then_branch", "else_branch"}))
-      if (failed(fill(branch, n.attribute(name)->g())))
-        return failure();
+      filled &= succeeded(fill(branch, n.attribute(name)->g()));
+    if (!filled)
+      return failure();
     for (int i = 0; i < n.proto.output_size(); ++i)
       if (n.wants(i) && failed(join(i)))
         return failure();

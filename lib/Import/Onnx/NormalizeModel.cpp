@@ -87,7 +87,7 @@ public:
         diagnostic << (i ? ", '" : "'") << users[i] << "'";
       if (shown < users.size())
         diagnostic << ", ...";
-      if (auto reason = revisions.find(name); reason != revisions.end())
+      if (auto reason = reasons.find(name); reason != reasons.end())
         diagnostic << "; " << reason->second;
     }
     diagnostic << "\nexport the model with standard operators of opset "
@@ -126,8 +126,10 @@ private:
         nodes.push_back({name, {}});
       std::string reason =
           unknownRevision(node.domain(), node.op_type(), opset);
+      if (name == "ai.onnx::Loop" || name == "ai.onnx::Scan")
+        reason = "loops over graphs are not compiled; unroll it";
       if (!reason.empty())
-        revisions.try_emplace(name, reason);
+        reasons.try_emplace(name, reason);
       nodes[known.first->second].second.push_back(nodeName(node));
       hide(node, opset, imports);
     }
@@ -156,8 +158,8 @@ private:
   /// Operators in the order of their appearance, with their nodes.
   SmallVector<std::pair<std::string, SmallVector<std::string>>> nodes;
   StringMap<unsigned> places;
-  /// Of operators that other opsets have: what is known of them.
-  StringMap<std::string> revisions;
+  /// Of operators that are known, or other opsets have: why not.
+  StringMap<std::string> reasons;
 };
 
 } // namespace

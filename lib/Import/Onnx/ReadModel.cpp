@@ -94,11 +94,20 @@ qtale::onnx_import::tensorBytes(const TensorProto &tensor) {
 /// Nesting that ONNX's parser, which is recursive, can take.
 static bool isTooDeep(StringRef text) {
   unsigned depth = 0;
-  for (char c : text) {
-    if (c == '{' || c == '(' || c == '[' || c == '<')
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    // Brackets in comments, strings and arrows are none.
+    if (c == '#') {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (c == '"') {
+      while (++i < text.size() && text[i] != '"')
+        i += text[i] == '\\';
+    } else if (c == '{' || c == '(' || c == '[' || c == '<') {
       ++depth;
-    else if ((c == '}' || c == ')' || c == ']' || c == '>') && depth)
-      --depth;
+    } else if (c == '}' || c == ')' || c == ']' ||
+               (c == '>' && (!i || text[i - 1] != '='))) {
+      depth -= depth > 0;
+    }
     if (depth > 256)
       return true;
   }
