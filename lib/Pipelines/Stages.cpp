@@ -63,6 +63,9 @@ static void buildPacked(OpPassManager &pm, const CompileOptions &) {
   pm.addNestedPass<func::FuncOp>(createFuseEpilogues());
   pm.addNestedPass<func::FuncOp>(createLinalgGeneralizeNamedOpsPass());
   pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
+  // Fusion asks new shapes for their dimensions; they are those of the old ones.
+  pm.addNestedPass<func::FuncOp>(
+      memref::createResolveShapedTypeResultDimsPass());
   cleanUp(pm);
   // Whole now, the loops of activations move into the matmuls that they read.
   pm.addNestedPass<func::FuncOp>(createFuseActivations());

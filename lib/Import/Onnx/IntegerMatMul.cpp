@@ -47,16 +47,15 @@ public:
 private:
   /// A term whose dimensions are known to be 1 or those of `full`.
   Term settled(Term term, ArrayRef<OpFoldResult> full);
-  /// An operand whose dimensions belong to these loops, at the right; -1: none.
-  void addOperand(Term term, ArrayRef<int64_t> loops);
+  /// An operand, and where it is read, at the right of these places.
+  void addOperand(Term term, ArrayRef<AffineExpr> places);
   LogicalResult checkInner();
 
   Node &n;
   GraphBuilder &g;
   Term a, c;
   std::optional<Term> zeroA, zeroC;
-  /// Extents of the loops, and what the body reads.
-  Dims extents;
+  int64_t loops = 0;
   SmallVector<Value> operands;
   SmallVector<AffineMap> maps;
 };
@@ -165,19 +164,17 @@ FailureOr<Term> Product::spread(unsigned input, bool rows) {
   return settled(result, full);
 }
 
-void Product::addOperand(Term term, ArrayRef<int64_t> loops) {
+void Product::addOperand(Term term, ArrayRef<AffineExpr> places) {
   SmallVector<AffineExpr> exprs;
-  for (auto [dim, loop] :
-       llvm::zip_equal(term.dims, loops.take_back(term.rank())))
-    exprs.push_back(loop < 0 || isConstantIntValue(dim, 1)
-                        ? g.b.getAffineConstantExpr(0)
-                        : g.b.getAffineDimExpr(loop));
+  for (auto [dim, place] :
+       llvm::zip_equal(term.dims, places.take_back(term.rank())))
+    exprs.push_back(isConstantIntValue(dim, 1) ? g.b.getAffineConstantExpr(0)
+                                               : place);
   operands.push_back(g.tensor(term));
-  maps.push_back(AffineMap::get(extents.size(), 0, exprs, g.context()));
+  maps.push_back(AffineMap::get(loops, 0, exprs, g.context()));
 }
 
 Value Product::sum() {
-  // Columns in blocks.
   OpFoldResult columns = dims.back();
   int64_t block = 1;
   for (int64_t size : {16, 32, 64})
@@ -185,76 +182,59 @@ Value Product::sum() {
         known && *known > size && *known % size == 0)
       block = size;
   bool blocked = block > 1;
-  auto split = [&](Term term) {
-    if (!blocked || term.rank() == 0)
-      return term;
-    Dims to(ArrayRef(term.dims).drop_back());
-    if (isConstantIntValue(term.dims.back(), 1))
-      to.append(2, g.math.constant(1));
-    else
-      to.append({g.math.div(columns, g.math.constant(block)),
-                 g.math.constant(block)});
-    return g.reshape(term, to);
-  };
-  int64_t batches = dims.size() - 2, m = batches, kk = m + 1 + blocked;
-  extents.assign(dims.begin(), dims.begin() + batches + 1);
-  if (blocked)
-    extents.push_back(g.math.div(columns, g.math.constant(block)));
-  extents.push_back(a.dims.back());
-  extents.push_back(blocked ? g.math.constant(block) : columns);
+  int64_t batches = dims.size() - 2, k = batches + 1 + blocked;
+  loops = k + 2;
+  auto loop = [&](int64_t i) { return g.b.getAffineDimExpr(i); };
+  AffineExpr column = loop(k + 1), none = g.b.getAffineConstantExpr(0);
+  SmallVector<AffineExpr> ofA, ofZeroA, ofC, ofZeroC, ofSum;
+  for (int64_t i = 0; i < batches; ++i)
+    for (auto *places : {&ofA, &ofZeroA, &ofC, &ofZeroC, &ofSum})
+      places->push_back(loop(i));
+  ofC.push_back(loop(k));
+  if (blocked) {
+    // Only one operand needs to say how many blocks there are.
+    Dims to(ArrayRef(c.dims).drop_back());
+    to.append(
+        {g.math.div(columns, g.math.constant(block)), g.math.constant(block)});
+    c = g.reshape(c, to);
+    ofC.push_back(loop(k - 1));
+    column = loop(k - 1) * block + column;
+  }
+  ofC.push_back(loop(k + 1));
+  ofA.append({loop(batches), loop(k)});
+  ofZeroA.append({loop(batches), none});
+  ofZeroC.append({none, column});
+  ofSum.append({loop(batches), column});
+  addOperand(a, ofA);
+  addOperand(c, ofC);
+  if (zeroA)
+    addOperand(*zeroA, ofZeroA);
+  if (zeroC)
+    addOperand(*zeroC, ofZeroC);
+  maps.push_back(AffineMap::get(loops, 0, ofSum, g.context()));
 
-  SmallVector<int64_t> loopsA = llvm::to_vector(llvm::seq<int64_t>(0, m + 1)),
-                       loopsC = llvm::to_vector(llvm::seq<int64_t>(0, batches)),
-                       loopsOut = loopsA;
-  loopsA.push_back(kk);
-  loopsC.push_back(kk);
-  for (SmallVector<int64_t> *loops : {&loopsC, &loopsOut}) {
-    if (blocked)
-      loops->push_back(m + 1);
-    loops->push_back(kk + 1);
-  }
-  addOperand(a, loopsA);
-  addOperand(split(c), loopsC);
-  if (zeroA) {
-    loopsA.back() = -1;
-    addOperand(*zeroA, loopsA);
-  }
-  if (zeroC) {
-    loopsC[batches] = -1;
-    addOperand(split(*zeroC), loopsC);
-  }
-
-  Dims outDims;
-  SmallVector<AffineExpr> exprs;
-  SmallVector<IteratorType> iterators(extents.size(), IteratorType::parallel);
-  iterators[kk] = IteratorType::reduction;
-  for (int64_t loop : loopsOut) {
-    outDims.push_back(extents[loop]);
-    exprs.push_back(g.b.getAffineDimExpr(loop));
-  }
-  maps.push_back(AffineMap::get(extents.size(), 0, exprs, g.context()));
+  SmallVector<IteratorType> iterators(loops, IteratorType::parallel);
+  iterators[k] = IteratorType::reduction;
   Type i32 = g.b.getI32Type();
-  Value init = g.filled(outDims, Scalars{g.b, g.loc}.integer(i32, 0));
+  Value init = g.filled(dims, Scalars{g.b, g.loc}.integer(i32, 0));
   bool unsignedA = isUnsigned(a.dtype), unsignedC = isUnsigned(c.dtype);
-  Value result =
-      linalg::GenericOp::create(
-          g.b, g.loc, init.getType(), operands, init, maps, iterators,
-          [&](OpBuilder &b, Location loc, ValueRange args) {
-            Scalars s{b, loc};
-            Value x = s.convert(args[0], i32, unsignedA, false);
-            Value y = s.convert(args[1], i32, unsignedC, false);
-            if (zeroA)
-              x = s.make<arith::SubIOp>(
-                  x, s.convert(args[2], i32, unsignedA, false));
-            if (zeroC)
-              y = s.make<arith::SubIOp>(
-                  y, s.convert(args[zeroA ? 3 : 2], i32, unsignedC, false));
-            Value next =
-                s.make<arith::AddIOp>(args.back(), s.make<arith::MulIOp>(x, y));
-            linalg::YieldOp::create(b, loc, next);
-          })
-          .getResult(0);
-  return g.reshape(result, outDims, dims);
+  return linalg::GenericOp::create(
+             g.b, g.loc, init.getType(), operands, init, maps, iterators,
+             [&](OpBuilder &b, Location loc, ValueRange args) {
+               Scalars s{b, loc};
+               Value x = s.convert(args[0], i32, unsignedA, false);
+               Value y = s.convert(args[1], i32, unsignedC, false);
+               if (zeroA)
+                 x = s.make<arith::SubIOp>(
+                     x, s.convert(args[2], i32, unsignedA, false));
+               if (zeroC)
+                 y = s.make<arith::SubIOp>(
+                     y, s.convert(args[zeroA ? 3 : 2], i32, unsignedC, false));
+               Value next = s.make<arith::AddIOp>(args.back(),
+                                                  s.make<arith::MulIOp>(x, y));
+               linalg::YieldOp::create(b, loc, next);
+             })
+      .getResult(0);
 }
 
 static bool isByte(int32_t dtype) {

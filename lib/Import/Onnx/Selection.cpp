@@ -1,12 +1,15 @@
 //===- Selection.cpp - TopK, ArgMax, ArgMin -------------------------------===//
 //
-//   TopK keeps the k best elements of a slice in a heap, the worst on top, in
-//   the result itself: no more memory, and O(n log k) in the worst case.
+//   TopK keeps where the k best elements of a slice stand in a heap, the worst
+//   on top, in the result itself: no more memory, O(n log k) in the worst case.
 //
 //      5 9 4 | 7 2 8 …       heap of the first k = 3
 //      └──▶ 4                7 is better than the top:  it sinks in its place
 //          9 5
 //      at last the top goes to the end, one by one:  9 8 7
+//
+//   Values are read from the slice, also for the other result. (A heap of both
+//   would need both results: what is not used loses its memory.)
 //
 // Of equal elements the first one is better. NaN counts as larger than all
 // numbers (TopK); it is what ArgMax and ArgMin find, as NumPy has it.
@@ -59,27 +62,35 @@ struct Candidate {
   Value value, index;
 };
 
+/// Reads an element of a slice.
+using Read = llvm::function_ref<Value(Scalars, Value)>;
+
 /// The best elements of a slice: a heap whose top is the worst of them.
 class Heap {
 public:
-  Heap(Order order, bool largest, Value values, Value indices)
-      : values(values), indices(indices), order(order), largest(largest) {}
+  Heap(Order order, bool largest, Read read, Value indices)
+      : indices(indices), order(order), largest(largest), read(read) {}
 
-  Value values, indices;
+  /// int64, in the result's memory.
+  Value indices;
 
-  Candidate at(Scalars s, Value i) const {
-    return {s.at(values, i), s.at(indices, i)};
+  /// Element `index` of the slice.
+  Candidate numbered(Scalars s, Value index) const {
+    Type i64 = s.b.getI64Type();
+    return {read(s, index), arith::IndexCastOp::create(s.b, s.loc, i64, index)};
   }
-  void put(Scalars s, Value i, Candidate what) {
-    values = tensor::InsertOp::create(s.b, s.loc, what.value, values, i);
-    indices = tensor::InsertOp::create(s.b, s.loc, what.index, indices, i);
+  /// Element `i` of the heap.
+  Candidate at(Scalars s, Value i) const {
+    Value number = s.at(indices, i);
+    Value index =
+        arith::IndexCastOp::create(s.b, s.loc, s.b.getIndexType(), number);
+    return {read(s, index), number};
+  }
+  void put(Scalars s, Value i, Value index) {
+    indices = tensor::InsertOp::create(s.b, s.loc, index, indices, i);
   }
   /// Whether a's value alone makes it better.
   Value better(Scalars s, Value a, Value c) const {
-    Type wide = a.getType().isF16() || a.getType().isBF16() ? s.b.getF32Type()
-                                                            : a.getType();
-    a = s.convert(a, wide, false, false);
-    c = s.convert(c, wide, false, false);
     return largest ? order.above(s, a, c) : order.above(s, c, a);
   }
   Value better(Scalars s, Candidate a, Candidate c) const {
@@ -98,6 +109,7 @@ public:
 private:
   Order order;
   bool largest;
+  Read read;
 };
 
 } // namespace
@@ -105,25 +117,24 @@ private:
 void Heap::forEach(Scalars s, Value from, Value to,
                    llvm::function_ref<void(Scalars, Heap &, Value)> body) {
   auto loop = scf::ForOp::create(
-      s.b, s.loc, from, to, s.index(1), ValueRange{values, indices},
+      s.b, s.loc, from, to, s.index(1), indices,
       [&](OpBuilder &b, Location loc, Value i, ValueRange carried) {
-        Heap inner(order, largest, carried[0], carried[1]);
+        Heap inner(order, largest, read, carried[0]);
         body(Scalars{b, loc}, inner, i);
-        scf::YieldOp::create(b, loc, ValueRange{inner.values, inner.indices});
+        scf::YieldOp::create(b, loc, inner.indices);
       });
-  values = loop.getResult(0);
-  indices = loop.getResult(1);
+  indices = loop.getResult(0);
 }
 
 void Heap::sink(Scalars s, Value hole, Candidate what, Value size,
                 Value levels) {
   Value one = s.index(1), last = s.make<arith::SubIOp>(size, one);
   auto loop = scf::ForOp::create(
-      s.b, s.loc, s.index(0), levels, one, ValueRange{values, indices, hole},
+      s.b, s.loc, s.index(0), levels, one, ValueRange{indices, hole},
       [&](OpBuilder &b, Location loc, Value, ValueRange carried) {
         Scalars s{b, loc};
-        Heap inner(order, largest, carried[0], carried[1]);
-        Value hole = carried[2];
+        Heap inner(order, largest, read, carried[0]);
+        Value hole = carried[1];
         Value left = s.make<arith::AddIOp>(
             s.make<arith::MulIOp>(hole, s.index(2)), s.index(1));
         Value right = s.make<arith::AddIOp>(left, s.index(1));
@@ -138,26 +149,17 @@ void Heap::sink(Scalars s, Value hole, Candidate what, Value size,
         Value rises =
             s.make<arith::AndIOp>(s.cmp(CmpIPredicate::slt, left, size),
                                   inner.better(s, what, worst));
-        inner.put(s, hole,
-                  {s.select(rises, worst.value, what.value),
-                   s.select(rises, worst.index, what.index)});
-        scf::YieldOp::create(b, loc,
-                             ValueRange{inner.values, inner.indices,
-                                        s.select(rises, child, hole)});
+        inner.put(s, hole, s.select(rises, worst.index, what.index));
+        scf::YieldOp::create(
+            b, loc, ValueRange{inner.indices, s.select(rises, child, hole)});
       });
-  values = loop.getResult(0);
-  indices = loop.getResult(1);
-  put(s, loop.getResult(2), what);
+  indices = loop.getResult(0);
+  put(s, loop.getResult(1), what.index);
 }
 
-/// The best k of the n elements that `read` gives, the best one first.
-static void select(Scalars s, Heap &heap, Value k, Value n,
-                   llvm::function_ref<Value(Scalars, Value)> read) {
+/// The best k of n elements, the best one first.
+static void select(Scalars s, Heap &heap, Value k, Value n) {
   Value zero = s.index(0), one = s.index(1);
-  auto numbered = [&](Scalars s, Value i) -> Candidate {
-    return {read(s, i),
-            arith::IndexCastOp::create(s.b, s.loc, s.b.getI64Type(), i)};
-  };
   // As many levels as k has bits.
   Value bits = arith::IndexCastOp::create(s.b, s.loc, s.b.getI64Type(), k);
   bits = math::CountLeadingZerosOp::create(s.b, s.loc, bits);
@@ -166,7 +168,7 @@ static void select(Scalars s, Heap &heap, Value k, Value n,
   levels = s.make<arith::SubIOp>(s.index(64), levels);
 
   heap.forEach(s, zero, k, [&](Scalars s, Heap &heap, Value i) {
-    heap.put(s, i, numbered(s, i));
+    heap.put(s, i, arith::IndexCastOp::create(s.b, s.loc, s.b.getI64Type(), i));
   });
   Value half = s.make<arith::DivUIOp>(k, s.index(2));
   heap.forEach(s, zero, half, [&](Scalars s, Heap &heap, Value i) {
@@ -178,7 +180,7 @@ static void select(Scalars s, Heap &heap, Value k, Value n,
   Value from = s.select(s.cmp(CmpIPredicate::eq, k, zero), n, k);
   heap.forEach(s, from, n, [&](Scalars s, Heap &heap, Value i) {
     Value top = s.index(0);
-    Candidate next = numbered(s, i), worst = heap.at(s, top);
+    Candidate next = heap.numbered(s, i), worst = heap.at(s, top);
     Value enters = heap.better(s, next.value, worst.value);
     heap.sink(s, top,
               {s.select(enters, next.value, worst.value),
@@ -189,7 +191,7 @@ static void select(Scalars s, Heap &heap, Value k, Value n,
   heap.forEach(s, one, many, [&](Scalars s, Heap &heap, Value i) {
     Value size = s.make<arith::SubIOp>(k, i);
     Candidate worst = heap.at(s, s.index(0)), last = heap.at(s, size);
-    heap.put(s, size, worst);
+    heap.put(s, size, worst.index);
     heap.sink(s, s.index(0), last, size, levels);
   });
 }
@@ -231,53 +233,53 @@ static LogicalResult buildTopK(Node &n) {
   Dims dims(x.dims), slices(x.dims);
   dims[*axis] = *k;
   slices[*axis] = g.math.constant(1);
-  Type type = n.type(x), i64 = g.b.getI64Type();
+  Type type = n.type(x), wide = g.computeType(type), i64 = g.b.getI64Type();
   Value input = g.tensor(x), count = g.math.value(*k),
         size = g.math.value(x.dims[*axis]);
   SmallVector<Value> counts;
   for (OpFoldResult dim : slices)
     counts.push_back(g.math.value(dim));
-  Value outs[] = {g.empty(dims, type), g.empty(dims, i64)};
   auto loop = scf::ForallOp::create(
-      g.b, g.loc, ArrayRef(g.math.product(slices)), outs, std::nullopt,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
+      g.b, g.loc, ArrayRef(g.math.product(slices)), g.empty(dims, i64),
+      std::nullopt, [&](OpBuilder &b, Location loc, ValueRange args) {
         Scalars s{b, loc};
         // The slice's place, from its number.
         Value rest = args[0];
         Dims place(x.rank(), b.getIndexAttr(0)),
-            one(x.rank(), b.getIndexAttr(1));
+            sizes(x.rank(), b.getIndexAttr(1)), strides(sizes);
+        SmallVector<Value> at(x.rank(), s.index(0));
         for (int64_t i = x.rank() - 1; i >= 0; --i) {
           if (isConstantIntValue(slices[i], 1))
             continue;
-          place[i] = s.make<arith::RemUIOp>(rest, counts[i]);
+          place[i] = at[i] = s.make<arith::RemUIOp>(rest, counts[i]);
           rest = s.make<arith::DivUIOp>(rest, counts[i]);
         }
-        Dims sizes(one);
         sizes[*axis] = *k;
-        auto slice = [&](Value out, Type element) -> Value {
-          auto sliceType = RankedTensorType::get(staticOrDynamic(*k), element);
-          return tensor::ExtractSliceOp::create(b, loc, sliceType, out, place,
-                                                sizes, one);
+        auto read = [&](Scalars s, Value i) {
+          at[*axis] = i;
+          return s.convert(s.at(input, at), wide, false, false);
         };
-        Heap heap(Order{isUnsigned(x.dtype)}, n.integer("largest", 1),
-                  slice(args[1], type), slice(args[2], i64));
-        select(s, heap, count, size, [&](Scalars s, Value i) {
-          SmallVector<Value> at;
-          for (int64_t j = 0; j < x.rank(); ++j)
-            at.push_back(j == *axis ? i
-                                    : getValueOrCreateConstantIndexOp(
-                                          s.b, s.loc, place[j]));
-          return s.at(input, at);
-        });
+        auto sliceType = RankedTensorType::get(staticOrDynamic(*k), i64);
+        Heap heap(Order{isUnsigned(x.dtype)}, n.integer("largest", 1), read,
+                  tensor::ExtractSliceOp::create(b, loc, sliceType, args[1],
+                                                 place, sizes, strides));
+        select(s, heap, count, size);
         auto end = scf::InParallelOp::create(b, loc);
         b.setInsertionPointToStart(end.getBody());
-        Value best[] = {heap.values, heap.indices};
-        for (auto [value, out] : llvm::zip_equal(best, args.drop_front()))
-          tensor::ParallelInsertSliceOp::create(b, loc, value, out, place,
-                                                sizes, one);
+        tensor::ParallelInsertSliceOp::create(b, loc, heap.indices, args[1],
+                                              place, sizes, strides);
       });
-  (void)n.set(0, g.make(x.dtype, loop.getResult(0), dims));
-  return n.set(1, g.make(TensorProto::INT64, loop.getResult(1), dims));
+  Value indices = loop.getResult(0);
+  Value values = g.generate(dims, type, [&](Scalars s) {
+    SmallVector<Value> at;
+    for (int64_t i = 0; i < x.rank(); ++i)
+      at.push_back(s.loopIndex(i));
+    at[*axis] = arith::IndexCastOp::create(s.b, s.loc, s.b.getIndexType(),
+                                           s.at(indices, at));
+    return s.at(input, at);
+  });
+  (void)n.set(0, g.make(x.dtype, values, dims));
+  return n.set(1, g.make(TensorProto::INT64, indices, dims));
 }
 
 static LogicalResult buildArg(Node &n) {
@@ -309,39 +311,51 @@ static LogicalResult buildArg(Node &n) {
   else
     dims.erase(dims.begin() + *axis);
 
+  // A fold of elements and their places: unlike a loop within an elementwise
+  // body, it is not repeated for each element of what reads it.
   Order order{isUnsigned(x.dtype)};
-  Type wide = g.computeType(n.type(x)), i64 = g.b.getI64Type();
-  Value result = g.generate(dims, i64, [&](Scalars s) -> Value {
-    SmallVector<Value> at;
-    for (int64_t i = 0; i < x.rank(); ++i)
-      at.push_back(i == *axis ? s.index(0)
-                              : s.loopIndex(i - (!keep && i > *axis)));
-    auto read = [&](Scalars s, Value i) {
-      at[*axis] = i;
-      return s.convert(s.at(input, at), wide, false, false);
-    };
-    auto beats = [&](Scalars s, Value a, Value c) {
-      return greatest ? order.above(s, a, c) : order.below(s, a, c);
-    };
-    Value first = s.index(0);
-    auto loop = scf::ForOp::create(
-        s.b, s.loc, s.index(1), size, s.index(1),
-        ValueRange{read(s, first), first},
-        [&](OpBuilder &b, Location loc, Value i, ValueRange best) {
-          Scalars s{b, loc};
-          Value next = read(s, i);
-          // The last one of equals is whichever is not beaten.
-          Value taken = last
-                            ? s.make<arith::XOrIOp>(beats(s, best[0], next),
-                                                    s.integer(b.getI1Type(), 1))
-                            : beats(s, next, best[0]);
-          scf::YieldOp::create(b, loc,
-                               ValueRange{s.select(taken, next, best[0]),
-                                          s.select(taken, i, best[1])});
-        });
-    return arith::IndexCastOp::create(s.b, s.loc, i64, loop.getResult(1));
-  });
-  return n.set(0, g.make(TensorProto::INT64, result, dims));
+  Type type = n.type(x), wide = g.computeType(type), i64 = g.b.getI64Type();
+  Dims reduced(x.dims);
+  reduced.erase(reduced.begin() + *axis);
+  SmallVector<AffineExpr> kept;
+  SmallVector<utils::IteratorType> loops(x.rank(),
+                                         utils::IteratorType::parallel);
+  loops[*axis] = utils::IteratorType::reduction;
+  for (int64_t i = 0; i < x.rank(); ++i)
+    if (i != *axis)
+      kept.push_back(g.b.getAffineDimExpr(i));
+  AffineMap all = g.b.getMultiDimIdentityMap(x.rank()),
+            out = AffineMap::get(x.rank(), 0, kept, g.context());
+  Value inits[] = {g.filled(reduced, g.scalar(wide, 0)),
+                   g.filled(reduced, outer.integer(i64, -1))};
+  Value result =
+      linalg::GenericOp::create(
+          g.b, g.loc, TypeRange{inits[0].getType(), inits[1].getType()}, input,
+          inits, ArrayRef<AffineMap>{all, out, out}, loops,
+          [&](OpBuilder &b, Location loc, ValueRange args) {
+            Scalars s{b, loc};
+            Value next = s.convert(args[0], wide, false, false);
+            auto beats = [&](Value a, Value c) {
+              return greatest ? order.above(s, a, c) : order.below(s, a, c);
+            };
+            // The last one of equals is whichever is not beaten.
+            Value taken =
+                last ? s.make<arith::XOrIOp>(beats(args[1], next),
+                                             s.integer(b.getI1Type(), 1))
+                     : beats(next, args[1]);
+            Value first = s.cmp(CmpIPredicate::slt, args[2], s.integer(i64, 0));
+            taken = s.make<arith::OrIOp>(taken, first);
+            Value place =
+                arith::IndexCastOp::create(b, loc, i64, s.loopIndex(*axis));
+            linalg::YieldOp::create(
+                b, loc,
+                ValueRange{s.select(taken, next, args[1]),
+                           s.select(taken, place, args[2])});
+          })
+          .getResult(1);
+  return n.set(0,
+               g.make(TensorProto::INT64,
+                      keep ? g.reshape(result, reduced, dims) : result, dims));
 }
 
 void qtale::onnx_import::addSelection(NodeTable &table) {
