@@ -21,6 +21,7 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "llvm/ADT/StringExtras.h"
+#include <map>
 
 using namespace mlir;
 using namespace qtale;
@@ -73,12 +74,13 @@ std::optional<int64_t> getLayer(StringRef node) {
 
 /// A weight that a call reads, as a type of the model's.
 RankedTensorType getWeight(Value operand,
-                           const DenseMap<int64_t, WeightOp> &weights) {
+                           const std::map<int64_t, WeightOp> &weights) {
   while (auto view = operand.getDefiningOp<ViewLikeOpInterface>())
     operand = view.getViewSource();
   auto address = operand.getDefiningOp<WeightAddressOp>();
-  WeightOp weight = address ? weights.lookup(address.getOffset()) : WeightOp();
-  return weight ? weight.getTensorType() : RankedTensorType();
+  auto weight = address ? weights.find(address.getOffset()) : weights.end();
+  return weight == weights.end() ? RankedTensorType()
+                                 : WeightOp(weight->second).getTensorType();
 }
 
 class Marker {
@@ -170,7 +172,7 @@ private:
 
   Builder b;
   Value context;
-  DenseMap<int64_t, WeightOp> weights; // by offset
+  std::map<int64_t, WeightOp> weights; // by offset
   SmallVector<Attribute> operations;
 };
 

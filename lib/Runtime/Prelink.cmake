@@ -71,8 +71,6 @@ foreach(triple IN LISTS candidates)
     set(why "targets are aarch64-linux-gnu and x86_64-linux-gnu")
   elseif(NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)
     set(why "${CMAKE_CXX_COMPILER} compiles for this machine only; use Clang")
-  elseif(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    set(why "sanitizers are this machine's")
   else()
     qtale_find_archives(QTALE_ARCHIVES_${triple} --target=${triple})
     if(QTALE_ARCHIVES_${triple}_MISSING)
@@ -102,8 +100,17 @@ function(qtale_runtime_options target)
     ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../../include)
 endfunction()
 
+# qtale_without_sanitizers(target)
+#   For code that is loaded by programs which have not a sanitizer's runtime.
+function(qtale_without_sanitizers target)
+  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    target_compile_options(${target} PRIVATE -fno-sanitize=all)
+  endif()
+endfunction()
+
 # qtale_cross_library(library triple)
-#   The same object library for another machine: <library>-<triple>.
+#   The same object library for another machine: <library>-<triple>. Or for this
+#   one, without sanitizers.
 function(qtale_cross_library library triple)
   if(TARGET ${library}-${triple})
     return()
@@ -114,6 +121,7 @@ function(qtale_cross_library library triple)
   add_library(${library}-${triple} OBJECT ${sources})
   qtale_runtime_options(${library}-${triple})
   target_compile_options(${library}-${triple} PRIVATE --target=${triple})
+  qtale_without_sanitizers(${library}-${triple})
 endfunction()
 
 # qtale_prelink_for(name triple LIBRARIES libraries… ARCHIVES archives…)
@@ -134,22 +142,17 @@ function(qtale_prelink_for name triple)
       list(APPEND helpers --keep-global-symbol=${symbol})
     endforeach()
   endif()
-  set(localize
-    COMMAND ${QTALE_OBJCOPY} --keep-global-symbol=qtale_get_api ${helpers}
-            --keep-global-symbol=qtale_rt_next_chunk
-            --keep-global-symbol=qtale_rt_barrier
-            --keep-global-symbol=qtale_rt_kv_reserve
-            --keep-global-symbol=qtale_rt_mark --keep-global-symbol=main
-            ${output})
-  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    set(localize) # a sanitizer finds its tables by global symbols
-  endif()
   add_custom_command(OUTPUT ${output}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/${folder}
     COMMAND ${QTALE_LLD} -r --strip-debug --force-group-allocation
             ${undefined} -o ${output} ${objects}
             --start-group ${arg_ARCHIVES} --end-group
-    ${localize}
+    COMMAND ${QTALE_OBJCOPY} --keep-global-symbol=qtale_get_api ${helpers}
+            --keep-global-symbol=qtale_rt_next_chunk
+            --keep-global-symbol=qtale_rt_barrier
+            --keep-global-symbol=qtale_rt_kv_reserve
+            --keep-global-symbol=qtale_rt_mark --keep-global-symbol=main
+            ${output}
     DEPENDS ${arg_LIBRARIES} ${objects}
     COMMENT "Prelinking ${folder}/${name}.o"
     COMMAND_EXPAND_LISTS VERBATIM)
@@ -162,12 +165,21 @@ endfunction()
 #   nothing but the C library. All symbols are local but those that compiled
 #   code and the C start files call: it can be linked beside any other C++
 #   library, and beside another of its kind. (Groups would be dropped for a
-#   namesake's; they are dissolved.) Adds the target qtale-prelink-<name>, whose
+#   namesake's; they are dissolved.) They are without sanitizers, whose runtime no
+#   host of an artifact has. Adds the target qtale-prelink-<name>, whose
 #   OBJECT_FILE is this machine's; installs the objects.
 function(qtale_prelink name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "OBJECTS")
+  set(libraries ${arg_OBJECTS})
+  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    set(libraries)
+    foreach(library IN LISTS arg_OBJECTS)
+      qtale_cross_library(${library} ${QTALE_RUNTIME_TRIPLE})
+      list(APPEND libraries ${library}-${QTALE_RUNTIME_TRIPLE})
+    endforeach()
+  endif()
   qtale_prelink_for(${name} ${QTALE_RUNTIME_TRIPLE}
-    LIBRARIES ${arg_OBJECTS} ARCHIVES ${QTALE_ARCHIVES})
+    LIBRARIES ${libraries} ARCHIVES ${QTALE_ARCHIVES})
   set(own ${PROJECT_BINARY_DIR}/lib/qtale/${QTALE_RUNTIME_TRIPLE}/${name}.o)
   set(outputs ${own})
   foreach(triple IN LISTS QTALE_CROSS_TRIPLES)

@@ -16,7 +16,10 @@ wanted_packages() {
   if [[ $mlir == "$debian_mlir" ]]; then
     printf '%s\n' libmlir-22-dev llvm-22-dev llvm-22-tools mlir-22-tools
   fi
-  if [[ $cc == clang-22 || $cxx == clang++-22 ]]; then printf 'clang-22\n'; fi
+  # Fuzz targets and sanitizers need the compiler's own runtime libraries.
+  if [[ $cc == clang-22 || $cxx == clang++-22 ]]; then
+    printf '%s\n' clang-22 libclang-rt-22-dev
+  fi
   # A Python from elsewhere, as pyenv's, brings venv with it.
   if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     printf '%s\n' python3 python3-venv

@@ -4,6 +4,9 @@
     cpp     GoogleTest programs, as CMake names them
     lit     lit + FileCheck: build/test
     python  pytest
+    fuzz    fuzz targets: their corpora, then a bounded number of mutations
+
+With --asan or --tsan, of a build with sanitizers: lib/sanitizers.py.
 
 Each writes JUnit XML, which is read for what passed, failed or was skipped, and
 why. Nothing is taken from an exit code alone: a suite that reports no test, a
@@ -22,11 +25,18 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import fuzzing
+import sanitizers
+import seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 REPORTS = BUILD / "reports"
 BIN = ROOT / ".venv/bin"
+#: Of a build with sanitizers, what they are told.
+ENVIRONMENT: dict[str, str] = {}
 #: Seconds after which a suite is ended: far beyond what it needs.
 LIMIT = 40 * 60
 #: Lines of a failing suite's output that are shown; the log has all.
@@ -54,7 +64,7 @@ def execute(name: str, command: list[str | Path], **environment: str) -> tuple[i
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
+                env={**os.environ, **ENVIRONMENT, **environment},
                 timeout=LIMIT,
                 check=False,
             ).returncode
@@ -65,9 +75,9 @@ def execute(name: str, command: list[str | Path], **environment: str) -> tuple[i
     return code, log.read_text(errors="replace")
 
 
-def check(name: str, command: list[str | Path]) -> Result:
+def check(name: str, command: list[str | Path], **environment: str) -> Result:
     """A program whose exit code is its only verdict."""
-    code, output = execute(name, command)
+    code, output = execute(name, command, **environment)
     return Result(passed=1) if code == 0 else Result(failed=[name], output=output)
 
 
@@ -118,13 +128,13 @@ def lint() -> Iterator[Result]:
 
 def cpp() -> Iterator[Result]:
     """GoogleTest programs are those that CMake's add_test names."""
-    code, text = execute(
-        "ctest", [BIN / "ctest", "--test-dir", "build", "--show-only=json-v1"]
-    )
+    code, text = execute("ctest", [BIN / "ctest", "--test-dir", BUILD, "--show-only=json-v1"])
     tests = json.loads(text)["tests"] if code == 0 else []
     if not tests:
         yield Result(failed=["cpp: CMake names no test"], output=text)
     for test in tests:
+        if sanitizers.FOLDERS["thread"] == BUILD and test["name"] not in RUNTIME_TESTS:
+            continue
         xml = REPORTS / f"{test['name']}.xml"
         command = [*test.get("command", [test["name"]]), f"--gtest_output=xml:{xml}"]
         yield report(test["name"], command, xml)
@@ -132,12 +142,30 @@ def cpp() -> Iterator[Result]:
 
 def lit() -> Iterator[Result]:
     xml = REPORTS / "lit.xml"
-    yield report("lit", [BIN / "lit", "-v", "-q", f"--xunit-xml-output={xml}", "build/test"], xml)
+    command = [BIN / "lit", "-v", "-q", f"--xunit-xml-output={xml}", BUILD / "test"]
+    yield report("lit", command, xml)
 
 
 def python() -> Iterator[Result]:
     xml = REPORTS / "pytest.xml"
-    yield report("pytest", [BIN / "python", "-m", "pytest", "-rs", f"--junitxml={xml}"], xml)
+    command = [BIN / "python", "-m", "pytest", "-rs", f"--junitxml={xml}"]
+    yield report("pytest", command + (SANITIZED_PYTHON if ENVIRONMENT else []), xml)
+
+
+def fuzz() -> Iterator[Result]:
+    """The same mutations each time: what is new to find is utils/fuzz's."""
+    seeds.ensure(fuzzing.FUZZ / "seeds", ROOT / "build")
+    for target in fuzzing.TARGETS:
+        program = BUILD / f"bin/qtale-fuzz-{target}"
+        if not program.exists():
+            yield Result(skipped=[f"{target}: the compiler of this build has no libFuzzer"])
+            continue
+        with fuzzing.memory_folder() as temporary, TemporaryDirectory() as new:
+            bounds = ["-seed=1", "-keep_seed=1", "-runs=2000", "-max_total_time=10"]
+            bounds += [*fuzzing.LIMITS, f"-artifact_prefix={REPORTS}/{target}-"]
+            command = [program, *bounds, *fuzzing.dictionary(target), new]
+            command += fuzzing.corpora(target)
+            yield check(f"fuzz-{target}", command, TMPDIR=temporary)
 
 
 SUITES: dict[str, Callable[[], Iterator[Result]]] = {
@@ -145,7 +173,42 @@ SUITES: dict[str, Callable[[], Iterator[Result]]] = {
     "cpp": cpp,
     "lit": lit,
     "python": python,
+    "fuzz": fuzz,
 }
+#: GoogleTest programs without MLIR, whose own threads ThreadSanitizer can follow.
+RUNTIME_TESTS = ("qtale-runtime-tests", "qtale-run-tests")
+#: Tests in Python that drive the programs, and limit neither memory nor time: a program
+#: with AddressSanitizer reserves terabytes of addresses and takes three times as long.
+SANITIZED_PYTHON = [
+    "test/Target",
+    "test/Tokenizer",
+    "test/Runtime/Run",
+    "test/Integration/test_bad_artifacts.py",
+    "test/Integration/test_bad_models.py",
+    "test/Integration/test_damaged_stages.py",
+    "test/Integration/test_sessions.py",
+    "test/Integration/test_stages.py",
+]
+#: What a build with sanitizers runs, and builds for it; nothing: all.
+SANITIZED = {
+    "--asan": ("address", ("cpp", "lit", "python", "fuzz"), ()),
+    "--tsan": ("thread", ("cpp",), RUNTIME_TESTS),
+}
+
+
+def use(option: str) -> tuple[str, ...]:
+    """Builds with sanitizers, and runs from there on what that folder holds. Its suites."""
+    global BUILD, REPORTS
+    kind, suites, targets = SANITIZED[option]
+    command = ["utils/setup", f"--sanitize={kind}", *targets]
+    if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit(code)
+    BUILD = sanitizers.FOLDERS[kind]
+    REPORTS = BUILD / "reports"
+    ENVIRONMENT.update(sanitizers.environment(kind), QTALE_BUILD=str(BUILD))
+    for tool in ("qtale-compile", "qtale-run"):
+        ENVIRONMENT[tool.upper().replace("-", "_")] = str(BUILD / "bin" / tool)
+    return suites
 
 
 def run_suite(name: str) -> Result:
@@ -170,13 +233,16 @@ def counts(result: Result) -> str:
 
 
 def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in SUITES]
+    suites = tuple(SUITES)
+    if names and names[0] in SANITIZED:
+        suites = use(names.pop(0))
+    unknown = [name for name in names if name not in suites]
     if unknown:
-        print(f"utils/check: no suite '{unknown[0]}'; suites are {', '.join(SUITES)}")
+        print(f"utils/check: no suite '{unknown[0]}'; suites are {', '.join(suites)}")
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
     total = Result()
-    for name in names or SUITES:
+    for name in names or suites:
         result = run_suite(name)
         total.passed += result.passed
         total.failed += [f"{name}: {failure}" for failure in result.failed]

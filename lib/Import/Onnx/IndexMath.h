@@ -6,6 +6,7 @@
 #include "Term.h"
 
 #include "llvm/ADT/DenseSet.h"
+#include <map>
 
 namespace qtale::onnx_import {
 
@@ -23,7 +24,8 @@ public:
 
 protected:
   llvm::DenseMap<std::tuple<int, void *, void *>, mlir::Value> known;
-  llvm::DenseMap<int64_t, mlir::Value> constants;
+  // Any number stands in a model, also those that a DenseMap keeps for itself.
+  std::map<int64_t, mlir::Value> constants;
   llvm::DenseMap<mlir::Value, Product> products;
   llvm::DenseMap<mlir::Value, std::pair<OpFoldResult, OpFoldResult>> sums,
       differences;

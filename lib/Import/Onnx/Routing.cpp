@@ -5,6 +5,7 @@
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
 #include "mlir/IR/Builders.h"
+#include <set>
 
 using namespace llvm;
 using namespace mlir;
@@ -28,7 +29,7 @@ LogicalResult Routing::analyze(const StepGraph &graph) {
     failedAt = &node;
     return failure();
   };
-  llvm::DenseSet<int64_t> known;
+  std::set<int64_t> known;
   for (const StepGraphNode &node : graph.nodes) {
     if (!node.isNeeded() || !isVerbCall(*node.proto, "Keep"))
       continue;
