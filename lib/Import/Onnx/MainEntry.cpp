@@ -92,7 +92,6 @@ public:
     return finish();
   }
 
-private:
   FailureOr<SmallVector<Term>> build(const onnx::GraphProto &inner) override {
     enter(inner);
     for (const auto &info : inner.output())
@@ -119,9 +118,9 @@ private:
     return build(Node(g, node, {}).attribute(name)->g());
   }
 
+private:
   InFlightDiagnostic error() { return emitError(g.loc); }
 
-  LogicalResult port(const onnx::ValueInfoProto &info, StringRef what,
   void enter(const onnx::GraphProto &inner) {
     Scope &scope = scopes.emplace_back();
     for (const auto &info : inner.value_info())
@@ -143,6 +142,7 @@ private:
     return nullptr;
   }
 
+  LogicalResult port(const onnx::ValueInfoProto &info, StringRef what,
                      RankedTensorType &type) {
     const auto &tensor = info.type().tensor_type();
     if (!info.type().has_tensor_type())
@@ -248,17 +248,6 @@ private:
       return success(isError &&
                      ++errors > shownRefusals); // taken, or passed on
     });
-    for (const onnx::NodeProto &node : graph.node()) {
-      OpBuilder::InsertionGuard guard(b);
-      bool depends = llvm::any_of(node.input(), [&](const std::string &name) {
-        return refused.contains(name);
-      });
-      if (!depends && succeeded(buildNode(node)))
-        continue;
-      for (const std::string &output : node.output())
-        if (!output.empty())
-          refused.insert(output);
-    }
     buildNodes(graph);
     if (errors <= shownRefusals)
       return;
@@ -272,6 +261,17 @@ private:
   /// visited in their turn.
   bool buildNodes(const onnx::GraphProto &graph) {
     unsigned before = refused.size();
+    for (const onnx::NodeProto &node : graph.node()) {
+      OpBuilder::InsertionGuard guard(b);
+      bool depends = llvm::any_of(node.input(), [&](const std::string &name) {
+        return refused.contains(name);
+      });
+      if (!depends && succeeded(buildNode(node)))
+        continue;
+      for (const std::string &output : node.output())
+        if (!output.empty())
+          refused.insert(output);
+    }
     return refused.size() == before;
   }
 
@@ -372,6 +372,7 @@ private:
   const Model &model;
   const onnx::GraphProto &graph;
   ModuleOp module;
+  Branches &taken;
   OpBuilder b;
   GraphBuilder g;
   func::FuncOp function;
@@ -383,7 +384,6 @@ private:
   StringMap<Value> symbols;
 };
 
-  Branches &taken;
 } // namespace
 
 LogicalResult qtale::onnx_import::buildMain(const Model &model, ModuleOp module,
