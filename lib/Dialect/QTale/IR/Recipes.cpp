@@ -9,6 +9,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace qtale;
@@ -31,6 +32,16 @@ static bool isLowBitFloat(Type type) {
 // Source
 //===----------------------------------------------------------------------===//
 
+/// Of a size that files can be mapped in, so that sums and products of sizes
+/// stay numbers.
+static bool isMappable(RankedTensorType type) {
+  int64_t bits = type.getElementTypeBitWidth();
+  for (int64_t dim : type.getShape())
+    if (llvm::MulOverflow(bits, dim, bits))
+      return false;
+  return bits / 8 < int64_t(1) << 47;
+}
+
 LogicalResult SourceAttr::verify(EmitError emitError, StringAttr file,
                                  int64_t offset, int64_t bytes,
                                  RankedTensorType type) {
@@ -44,6 +55,9 @@ LogicalResult SourceAttr::verify(EmitError emitError, StringAttr file,
             !integer.isSigned();
   if (!type.hasStaticShape() || type.getEncoding() || !known) // C1
     return emitError() << "source can't be of type " << type;
+  if (!isMappable(type)) // C1
+    return emitError() << "source of type " << type
+                       << " is larger than any file that can be mapped";
   if (offset < 0 || bytes != getStorageBytes(type)) // C2
     return emitError() << "source of type " << type << " needs "
                        << getStorageBytes(type)

@@ -12,6 +12,12 @@ qtale.weight @source_c1_dynamic : tensor<4xf32> = #qtale.source<file = "w.bin", 
 
 // -----
 
+// Its bytes would be 0, counted with 64 bits.
+// expected-error@+1 {{source of type 'tensor<4611686018427387904x4xf32>' is larger than any file that can be mapped}}
+qtale.weight @source_c1_large : tensor<4xf32> = #qtale.source<file = "w.bin", offset = 0, bytes = 0, type = tensor<4611686018427387904x4xf32>>
+
+// -----
+
 // expected-error@+1 {{source of type 'tensor<4xf32>' needs 16 bytes at an offset of at least 0, but has 12 at 0}}
 qtale.weight @source_c2 : tensor<4xf32> = #qtale.source<file = "w.bin", offset = 0, bytes = 12, type = tensor<4xf32>>
 

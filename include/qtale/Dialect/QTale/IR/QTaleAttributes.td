@@ -123,7 +123,7 @@ def QTale_SourceAttr : QTale_Recipe<"Source", "source"> {
     relative to the file that holds this text.
 
     Constraints:
-    - (C1) `type` is static, of f64, f32, f16, bf16, i64, i32, i16, i8, ui8, ui4, i4 or i1 (a byte).
+    - (C1) `type` is static, of f64, f32, f16, bf16, i64, i32, i16, i8, ui8, ui4, i4 or i1 (a byte), and below 2^47 bytes.
     - (C2) `bytes` is what `type` needs; `offset` is not negative.
   }];
   let parameters = (ins "::mlir::StringAttr":$file, "int64_t":$offset, "int64_t":$bytes,
