@@ -109,7 +109,7 @@ static const Property scripts[] = {
     SCRIPT(Sinhala),   SCRIPT(Tamil),      SCRIPT(Telugu),   SCRIPT(Thai),
     SCRIPT(Tibetan)};
 
-/// The categories whose names begin so; "C" has all that the others lack.
+/// The categories whose names begin so; Cn, also of "C", is what they all lack.
 static std::optional<CharacterSet> category(StringRef name) {
   CharacterSet result;
   bool known = false;
@@ -118,9 +118,10 @@ static std::optional<CharacterSet> category(StringRef name) {
       result |= setOf(property.ranges);
       known = true;
     }
-  if (!known)
+  bool unassigned = name.equals_insensitive("Cn");
+  if (!known && !unassigned)
     return std::nullopt;
-  if (name.equals_insensitive("C")) {
+  if (unassigned || name.equals_insensitive("C")) {
     CharacterSet all;
     for (const Property &property : categories)
       all |= setOf(property.ranges);

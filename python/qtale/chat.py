@@ -4,7 +4,7 @@
     "<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n"  ──tokenizer──▶  ids
 
 Templates are programs that come with models: Jinja runs them in its sandbox, with what Hugging Face
-gives them (trimmed blocks, `tojson`, `raise_exception`, `strftime_now`, `{% generation %}`), so that
+gives them (trimmed blocks, `tojson`, `raise_exception`, `strftime_now`, `{% generation %}`), so
 they give the same text. A template writes BOS itself, where the model wants one; none is added.
 """
 

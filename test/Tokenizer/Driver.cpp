@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "../../lib/Runtime/Tokenizer.h"
+#include "qtale/Runtime/TokenizerTables.h"
 #include "qtale/Target/Tokenizer.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
@@ -20,6 +21,7 @@
 
 using namespace qtale;
 
+using qtale::tokenizer::Header;
 using Tables = std::vector<uint8_t>;
 
 static int report(const qtale_error &error) {
@@ -63,10 +65,12 @@ static int decode(const Tables &tables, int32_t previous,
 /// Flips bytes, mostly of the header and of single words, sometimes cuts.
 static void fuzz(const Tables &tables, int count) {
   std::mt19937 random(7);
-  std::string text = "<s>Once upon a time </s>\xf0\x9f\x98\x80 \xff  end<s>";
+  // Every stage has work: added tokens, marks to order, words, bytes.
+  std::string text = "<s>Once upon a time </s>\xf0\x9f\x98\x80 \xff  end<s>"
+                     " it's 12345 A\xcc\x81\xcc\xa3\xea\xb0\x80 word\n\n";
   for (int i = 0; i < count; ++i) {
     Tables damaged = tables;
-    size_t window = i % 2 ? damaged.size() : 128;
+    size_t window = i % 2 ? damaged.size() : sizeof(Header);
     for (int flips = 1 + random() % 8; flips; --flips)
       damaged[random() % window] =
           random() % 3 ? random() : (random() % 2 ? 0xff : 0);

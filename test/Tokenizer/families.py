@@ -3,7 +3,7 @@
     family("qwen2")  ->  the text of a tokenizer.json
 
 The components are those of the models' own files; vocabularies are small, so that training takes a
-second, and have what matters: merges of letters, marks, digits, spaces and line ends in many scripts.
+second, and have what matters: merges of letters, marks, digits and spaces of many scripts.
 """
 
 from __future__ import annotations

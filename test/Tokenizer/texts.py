@@ -111,15 +111,16 @@ _WORDS = [
     "ca\u0301fe\u0301", "\u1e9b\u0323", "\u212b", "\ufb01n", "\u0130stanbul", "\u01c5", "\u0b4b",
     "\u1100\u1161\u11a8", "\uac00\u11a8", "a\u0301\u0316\u0302", "\u05d0\u05b7", "\u0344",
     "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\U0001f1e9\U0001f1ea",
-    "\u2764\ufe0f", "\u4f60\u597d\u4e16\u754c", "\u3053\u3093\u306b\u3061\u306f", "\ud55c\uad6d\uc5b4",
-    "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u0928\u092e\u0938\u094d\u0924\u0947", "...", "!?", "/*", "</p>\r\n",
-    "<|im_start|>", "<|im_end|>", "<|im_end|><|long|>", "<|im_end|", "[strip]", "<tool_call>", "word",
-    "words", "word.", "two  normal", "<s>", "</s>", "<unused7>", "<unused77>", "<0x41>", "\u2581",
+    "\u2764\ufe0f", "\u4f60\u597d\u4e16\u754c", "\u3053\u3093\u306b\u3061\u306f",
+    "\ud55c\uad6d\uc5b4", "</p>\r\n", "<tool_call>", "\u2581",
+    "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u0928\u092e\u0938\u094d\u0924\u0947", "...",
+    "<|im_start|>", "<|im_end|>", "<|im_end|><|long|>", "<|im_end|", "[strip]", "word",
+    "words", "word.", "!?", "/*", "two  normal", "<s>", "</s>", "<unused7>", "<unused77>", "<0x41>",
 ]  # fmt: skip
 
 
 def awkward_texts(count: int, seed: int = 1) -> list[str]:
-    """Runs of every kind of character, known stumbling blocks, spaces of all sorts, in any order."""
+    """Runs of every kind of character, stumbling blocks, spaces of all sorts, in any order."""
     source = random.Random(seed)
 
     def character() -> str:

@@ -29,10 +29,16 @@ class Driver:
         path = folder / "tokenizer.json"
         path.write_text(text, encoding="utf-8")
         self.command = [str(PROGRAM), str(path)]
+        self.timeout: float | None = None  # seconds, of a call
 
     def _ask(self, lines: list[str]) -> list[str]:
         done = subprocess.run(
-            self.command, input="\n".join(lines) + "\n", capture_output=True, text=True, check=False
+            self.command,
+            input="\n".join(lines) + "\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.timeout,
         )
         assert done.returncode == 0, done.stderr
         answers = done.stdout.split("\n")[:-1]
