@@ -244,7 +244,9 @@ std::string qtale::run::helpText(bool takesArtifact) {
          " --info\n\n"
          "The text goes to standard output, without the prompt; speed and "
          "messages go to\nstandard error. An empty prompt lets the model begin "
-         "by itself.\nExit status: 0 done; 1 the model, an input or a file was "
+         "by itself.\nIt takes plain prompts and ids; 'qtale generate --chat' "
+         "renders the chat template\nof a model.\nExit status: 0 done; 1 the "
+         "model, an input or a file was "
          "at fault; 2 wrong usage.\n";
 }
 
@@ -297,6 +299,10 @@ int qtale::run::parseOptions(int argc, char **argv, bool takesArtifact,
     size_t equal = word.find('=');
     std::string name = word == "-h" ? "--help" : word.substr(0, equal);
     const Option *option = findOption(name);
+    if (name == "--chat")
+      return misuse("%s takes ids or plain prompts; 'qtale generate --chat' "
+                    "(the Python package) renders a model's chat template",
+                    programName());
     if (!option)
       return misuse("there is no option '%s'", name.c_str());
     std::string value;
