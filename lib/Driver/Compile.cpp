@@ -12,6 +12,7 @@
 #include "Paths.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 #include "qtale/Import/Onnx/Import.h"
+#include "qtale/Target/Tokenizer.h"
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
@@ -127,6 +128,22 @@ LogicalResult chooseTokenizer(const CommandLine &line, ModuleOp module) {
   return success();
 }
 
+/// A tokenizer that can't be carried is told before the work, not behind it.
+LogicalResult checkTokenizer(const CommandLine &line, ModuleOp module) {
+  auto path = module->getAttrOfType<StringAttr>(attr::tokenizer);
+  if (!path || line.printed)
+    return success();
+  SmallString<128> file(path.getValue());
+  if (llvm::sys::path::is_relative(file)) {
+    file = folderOf(line.input);
+    llvm::sys::path::append(file, path.getValue());
+  }
+  auto tables = buildTokenizerTables(file);
+  if (!tables)
+    return emitError(module.getLoc(), llvm::toString(tables.takeError()));
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Writing
 //===----------------------------------------------------------------------===//
@@ -227,6 +244,7 @@ LogicalResult compile(const CommandLine &line, StringRef toolPath,
     return failure();
   FailureOr<CompileOptions> options = chooseOptions(line, *stage, *module);
   if (failed(options) || failed(chooseTokenizer(line, *module)) ||
+      failed(checkTokenizer(line, *module)) ||
       failed(checkOutputs(line, *module)))
     return failure();
 
