@@ -27,8 +27,6 @@ public:
   AttentionBuilder(Node &n) : n(n), g(n.g) {}
 
   LogicalResult build() {
-    if (n.wants(3))
-      return n.fail("the output qk_matmul_output is not supported");
     if (failed(readInputs()))
       return failure();
     if (n.has(4) && failed(appendToPast()))
@@ -46,11 +44,19 @@ public:
     Term wideQ = widened(query), wideK = widened(k), wideV = widened(v);
     Value products = g.contract(wideQ, {0, 1, 2, 3, 5}, wideK, {0, 1, 4, 5},
                                 {0, 1, 2, 3, 4}, scoreDims, 6);
-    FailureOr<Value> scores = score(products, scoreDims);
+    FailureOr<Value> scores = score(products, scoreDims, Masked);
     if (failed(scores))
       return failure();
-    Term weights = g.make(
-        wideQ.dtype, g.softmax(*scores, scoreDims, 4, false, true), scoreDims);
+    Type type = g.computeType(n.type(n.in(0)));
+    // A higher precision is honoured; a lower one would only lose some.
+    bool isDouble = n.integer("softmax_precision", 0) == TensorProto::DOUBLE;
+    Value precise =
+        isDouble ? g.castFloat(*scores, scoreDims, g.b.getF64Type()) : *scores;
+    Value shares = g.softmax(precise, scoreDims, 4, false, true);
+    Term weights =
+        g.make(wideQ.dtype, g.castFloat(shares, scoreDims, type), scoreDims);
+    if (n.wants(3) && failed(setScores(products, weights.value, scoreDims)))
+      return failure();
     Dims outDims(grouped);
     outDims[4] = v.dims[3];
     Value mixed = g.contract(weights, {0, 1, 2, 3, 4}, wideV, {0, 1, 4, 5},
@@ -67,6 +73,25 @@ public:
   }
 
 private:
+  /// How far scores are made; as qk_matmul_output_mode counts.
+  enum Step { Scaled, Capped, Masked, Shares };
+
+  /// The output qk_matmul_output: scores at one of the steps, [B, head, S, T].
+  LogicalResult setScores(Value products, Value shares, const Dims &dims) {
+    int64_t mode = n.integer("qk_matmul_output_mode", Scaled);
+    if (mode < Scaled || mode > Shares)
+      return n.fail("has a qk_matmul_output_mode of " + Twine(mode));
+    FailureOr<Value> scores = shares;
+    if (mode != Shares)
+      scores = score(products, dims, Step(mode));
+    if (failed(scores))
+      return failure();
+    Value result = g.castFloat(*scores, dims, n.type(n.in(0)));
+    Dims heads{dims[0], q.dims[1], dims[3], dims[4]};
+    return n.set(3,
+                 g.make(n.in(0).dtype, g.reshape(result, dims, heads), heads));
+  }
+
   Term widened(Term &term) {
     Type wide = g.computeType(n.type(term));
     if (wide == n.type(term))
@@ -145,8 +170,8 @@ private:
     return success();
   }
 
-  /// Scale, softcap and masks.
-  FailureOr<Value> score(Value products, const Dims &dims) {
+  /// Scale, softcap and masks, up to a step.
+  FailureOr<Value> score(Value products, const Dims &dims, Step step) {
     auto headSize = getConstantIntValue(q.dims[3]);
     double scale = n.attribute("scale") ? n.real("scale", 1)
                                         : 1 / std::sqrt(double(*headSize));
@@ -174,12 +199,14 @@ private:
       double infinity = std::numeric_limits<double>::infinity();
       Value none = s.constant(type, -infinity);
       Value result = s.make<arith::MulFOp>(args[0], s.constant(type, scale));
-      if (softcap > 0) {
+      if (softcap > 0 && step >= Capped) {
         Value cap = s.constant(type, softcap);
         Value inner = s.make<arith::DivFOp>(result, cap);
         result = s.make<arith::MulFOp>(
             math::TanhOp::create(s.b, s.loc, inner).getResult(), cap);
       }
+      if (step < Masked)
+        return result;
       Value key = s.loopIndex(4);
       if (mask) {
         // Axes from the right: T, S, head, B; a mask shorter than T hides the

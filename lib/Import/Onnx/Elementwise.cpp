@@ -8,9 +8,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Elementwise.h"
 #include "KnownAnswers.h"
 #include "LowBitTypes.h"
-#include "Node.h"
 #include "NodeTable.h"
 
 using namespace llvm;
@@ -20,49 +20,19 @@ using arith::CmpFPredicate;
 using arith::CmpIPredicate;
 using onnx::TensorProto;
 
-namespace {
-
-/// What a scalar body needs to know of its node.
-struct Context {
-  const Node &node;
-  Scalars s;
-  bool isUnsigned;
-
-  Type type(Value v) const { return v.getType(); }
-  bool isFloat(Value v) const { return isa<FloatType>(v.getType()); }
-  Value real(Value like, double value) const {
-    return s.constant(like.getType(), value);
-  }
-  template <typename Op> Value unary(Value v) const {
-    return Op::create(s.b, s.loc, v);
-  }
-  template <typename Op> Value binary(Value a, Value c) const {
-    return s.make<Op>(a, c);
-  }
-  Value compare(CmpFPredicate f, CmpIPredicate i, CmpIPredicate u, Value a,
-                Value c) const {
-    if (isFloat(a))
-      return arith::CmpFOp::create(s.b, s.loc, f, a, c);
-    return s.cmp(isUnsigned ? u : i, a, c);
-  }
-};
-
-using ScalarBody = Value (*)(const Context &, ValueRange);
-
-} // namespace
-
 //===----------------------------------------------------------------------===//
 // Arithmetic
 //===----------------------------------------------------------------------===//
 
 template <typename FloatOp, typename IntOp>
-static Value arithmetic(const Context &c, ValueRange v) {
+static Value arithmetic(const ElementContext &c, ValueRange v) {
   return c.isFloat(v[0]) ? c.binary<FloatOp>(v[0], v[1])
                          : c.binary<IntOp>(v[0], v[1]);
 }
 
 /// A divisor that can't trap, and whether it was -1.
-static std::pair<Value, Value> safeDivisor(const Context &c, Value divisor) {
+static std::pair<Value, Value> safeDivisor(const ElementContext &c,
+                                           Value divisor) {
   Type type = divisor.getType();
   Value zero = c.s.integer(type, 0), one = c.s.integer(type, 1);
   Value isZero = c.s.cmp(CmpIPredicate::eq, divisor, zero);
@@ -72,7 +42,7 @@ static std::pair<Value, Value> safeDivisor(const Context &c, Value divisor) {
   return {c.s.select(isZero, one, divisor), isMinusOne};
 }
 
-static Value divide(const Context &c, ValueRange v) {
+static Value divide(const ElementContext &c, ValueRange v) {
   if (c.isFloat(v[0]))
     return c.binary<arith::DivFOp>(v[0], v[1]);
   auto [divisor, isMinusOne] = safeDivisor(c, v[1]);
@@ -83,7 +53,7 @@ static Value divide(const Context &c, ValueRange v) {
                     c.binary<arith::DivSIOp>(v[0], divisor));
 }
 
-static Value modulo(const Context &c, ValueRange v) {
+static Value modulo(const ElementContext &c, ValueRange v) {
   if (c.isFloat(v[0])) {
     Value rest = c.binary<arith::RemFOp>(v[0], v[1]);
     if (c.node.integer("fmod", 0))
@@ -116,7 +86,7 @@ static Value modulo(const Context &c, ValueRange v) {
 }
 
 /// Small constant exponents are products and roots.
-static Value power(const Context &c, ValueRange v) {
+static Value power(const ElementContext &c, ValueRange v) {
   Value base = v[0];
   if (c.isFloat(base)) {
     std::optional<double> exponent = c.node.g.number(c.node.in(1));
@@ -144,14 +114,14 @@ static Value power(const Context &c, ValueRange v) {
   return c.s.convert(result, base.getType(), false, c.isUnsigned);
 }
 
-static Value minimum(const Context &c, Value a, Value b) {
+static Value minimum(const ElementContext &c, Value a, Value b) {
   if (c.isFloat(a))
     return c.binary<arith::MinimumFOp>(a, b);
   return c.isUnsigned ? c.binary<arith::MinUIOp>(a, b)
                       : c.binary<arith::MinSIOp>(a, b);
 }
 
-static Value maximum(const Context &c, Value a, Value b) {
+static Value maximum(const ElementContext &c, Value a, Value b) {
   if (c.isFloat(a))
     return c.binary<arith::MaximumFOp>(a, b);
   return c.isUnsigned ? c.binary<arith::MaxUIOp>(a, b)
@@ -159,7 +129,7 @@ static Value maximum(const Context &c, Value a, Value b) {
 }
 
 template <typename FloatOp, typename IntOp>
-static Value fold(const Context &c, ValueRange v) {
+static Value fold(const ElementContext &c, ValueRange v) {
   Value result = v[0];
   for (Value next : v.drop_front())
     result = c.isFloat(result) ? c.binary<FloatOp>(result, next)
@@ -167,21 +137,21 @@ static Value fold(const Context &c, ValueRange v) {
   return result;
 }
 
-static Value minimumOfAll(const Context &c, ValueRange v) {
+static Value minimumOfAll(const ElementContext &c, ValueRange v) {
   Value result = v[0];
   for (Value next : v.drop_front())
     result = minimum(c, result, next);
   return result;
 }
 
-static Value maximumOfAll(const Context &c, ValueRange v) {
+static Value maximumOfAll(const ElementContext &c, ValueRange v) {
   Value result = v[0];
   for (Value next : v.drop_front())
     result = maximum(c, result, next);
   return result;
 }
 
-static Value meanOfAll(const Context &c, ValueRange v) {
+static Value meanOfAll(const ElementContext &c, ValueRange v) {
   Value sum = fold<arith::AddFOp, arith::AddIOp>(c, v);
   return c.binary<arith::DivFOp>(sum, c.real(sum, v.size()));
 }
@@ -190,80 +160,28 @@ static Value meanOfAll(const Context &c, ValueRange v) {
 // Functions of one number
 //===----------------------------------------------------------------------===//
 
-template <typename Op> static Value function(const Context &c, ValueRange v) {
+template <typename Op>
+static Value function(const ElementContext &c, ValueRange v) {
   return c.unary<Op>(v[0]);
 }
 
-static Value negate(const Context &c, ValueRange v) {
+static Value negate(const ElementContext &c, ValueRange v) {
   if (c.isFloat(v[0]))
     return c.unary<arith::NegFOp>(v[0]);
   return c.binary<arith::SubIOp>(c.s.integer(v[0].getType(), 0), v[0]);
 }
 
-static Value absolute(const Context &c, ValueRange v) {
+static Value absolute(const ElementContext &c, ValueRange v) {
   if (c.isFloat(v[0]))
     return c.unary<math::AbsFOp>(v[0]);
   return c.isUnsigned ? v[0] : c.unary<math::AbsIOp>(v[0]);
 }
 
-static Value reciprocal(const Context &c, ValueRange v) {
+static Value reciprocal(const ElementContext &c, ValueRange v) {
   return c.binary<arith::DivFOp>(c.real(v[0], 1), v[0]);
 }
 
-static Value sigmoidOf(const Context &c, Value x) {
-  Value e = c.unary<math::ExpOp>(c.unary<arith::NegFOp>(x));
-  Value one = c.real(x, 1);
-  return c.binary<arith::DivFOp>(one, c.binary<arith::AddFOp>(one, e));
-}
-
-static Value sigmoid(const Context &c, ValueRange v) {
-  return sigmoidOf(c, v[0]);
-}
-
-static Value swish(const Context &c, ValueRange v) {
-  Value x = v[0];
-  double alpha = c.node.real("alpha", 1);
-  Value scaled = alpha == 1 ? x : c.binary<arith::MulFOp>(x, c.real(x, alpha));
-  return c.binary<arith::MulFOp>(x, sigmoidOf(c, scaled));
-}
-
-static Value relu(const Context &c, ValueRange v) {
-  return maximum(c, v[0], c.real(v[0], 0));
-}
-
-static Value leakyRelu(const Context &c, ValueRange v) {
-  Value zero = c.real(v[0], 0);
-  Value negative =
-      arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OLT, v[0], zero);
-  Value scaled =
-      c.binary<arith::MulFOp>(v[0], c.real(v[0], c.node.real("alpha", 0.01f)));
-  return c.s.select(negative, scaled, v[0]);
-}
-
-static Value gelu(const Context &c, ValueRange v) {
-  Value x = v[0], half = c.real(x, 0.5), one = c.real(x, 1), inner;
-  if (c.node.text("approximate", "none") == "tanh") {
-    Value cube = c.binary<arith::MulFOp>(c.binary<arith::MulFOp>(x, x), x);
-    Value sum = c.binary<arith::AddFOp>(
-        x, c.binary<arith::MulFOp>(cube, c.real(x, 0.044715)));
-    inner = c.unary<math::TanhOp>(
-        c.binary<arith::MulFOp>(sum, c.real(x, 0.7978845608028654)));
-  } else {
-    inner = c.unary<math::ErfOp>(
-        c.binary<arith::MulFOp>(x, c.real(x, 0.7071067811865476)));
-  }
-  return c.binary<arith::MulFOp>(c.binary<arith::MulFOp>(half, x),
-                                 c.binary<arith::AddFOp>(one, inner));
-}
-
-/// log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow.
-static Value softplus(const Context &c, ValueRange v) {
-  Value e =
-      c.unary<math::ExpOp>(c.unary<arith::NegFOp>(c.unary<math::AbsFOp>(v[0])));
-  return c.binary<arith::AddFOp>(relu(c, v), c.unary<math::Log1pOp>(e));
-}
-
-static Value sign(const Context &c, ValueRange v) {
+static Value sign(const ElementContext &c, ValueRange v) {
   Value x = v[0], zero = c.real(x, 0), one = c.real(x, 1);
   Value above = c.compare(CmpFPredicate::OGT, CmpIPredicate::sgt,
                           CmpIPredicate::ugt, x, zero);
@@ -276,7 +194,7 @@ static Value sign(const Context &c, ValueRange v) {
   return c.s.select(above, one, c.s.select(below, c.real(x, -1), rest));
 }
 
-static Value clip(const Context &c, ValueRange v) {
+static Value clip(const ElementContext &c, ValueRange v) {
   Value result = v[0];
   unsigned next = 1;
   if (c.node.has(1))
@@ -287,17 +205,17 @@ static Value clip(const Context &c, ValueRange v) {
 }
 
 /// The float of an element that may be a code.
-static Value decoded(const Context &c, Value v) {
+static Value decoded(const ElementContext &c, Value v) {
   const LowBitType *type = lowBitType(c.node.in(0).dtype);
   return type ? decode(c.s, v, *type) : v;
 }
 
-static Value isNaN(const Context &c, ValueRange v) {
+static Value isNaN(const ElementContext &c, ValueRange v) {
   Value x = decoded(c, v[0]);
   return arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::UNO, x, x);
 }
 
-static Value isInf(const Context &c, ValueRange v) {
+static Value isInf(const ElementContext &c, ValueRange v) {
   double infinity = std::numeric_limits<double>::infinity();
   Value x = decoded(c, v[0]), result;
   for (auto [name, value] : {std::pair("detect_positive", infinity),
@@ -316,31 +234,54 @@ static Value isInf(const Context &c, ValueRange v) {
 // Comparisons and logic
 //===----------------------------------------------------------------------===//
 
-static Value equal(const Context &c, ValueRange v) {
+static Value equal(const ElementContext &c, ValueRange v) {
   return c.compare(CmpFPredicate::OEQ, CmpIPredicate::eq, CmpIPredicate::eq,
                    v[0], v[1]);
 }
-static Value greater(const Context &c, ValueRange v) {
+static Value greater(const ElementContext &c, ValueRange v) {
   return c.compare(CmpFPredicate::OGT, CmpIPredicate::sgt, CmpIPredicate::ugt,
                    v[0], v[1]);
 }
-static Value greaterOrEqual(const Context &c, ValueRange v) {
+static Value greaterOrEqual(const ElementContext &c, ValueRange v) {
   return c.compare(CmpFPredicate::OGE, CmpIPredicate::sge, CmpIPredicate::uge,
                    v[0], v[1]);
 }
-static Value less(const Context &c, ValueRange v) {
+static Value less(const ElementContext &c, ValueRange v) {
   return greater(c, {v[1], v[0]});
 }
-static Value lessOrEqual(const Context &c, ValueRange v) {
+static Value lessOrEqual(const ElementContext &c, ValueRange v) {
   return greaterOrEqual(c, {v[1], v[0]});
 }
-template <typename Op> static Value logic(const Context &c, ValueRange v) {
+template <typename Op>
+static Value logic(const ElementContext &c, ValueRange v) {
   return c.binary<Op>(v[0], v[1]);
 }
-static Value invert(const Context &c, ValueRange v) {
+/// All bits leave where the distance is the width or more.
+static Value bitShift(const ElementContext &c, ValueRange v) {
+  Value width =
+      c.s.integer(v[0].getType(), v[0].getType().getIntOrFloatBitWidth());
+  Value fits = c.s.cmp(CmpIPredicate::ult, v[1], width);
+  Value distance = c.s.select(fits, v[1], c.s.integer(v[0].getType(), 0));
+  bool left = c.node.text("direction", "LEFT") == "LEFT";
+  // Signed integers (opset 28) keep their sign.
+  Value filled = c.s.integer(v[0].getType(), 0);
+  Value shifted;
+  if (left) {
+    shifted = c.binary<arith::ShLIOp>(v[0], distance);
+  } else if (c.isUnsigned) {
+    shifted = c.binary<arith::ShRUIOp>(v[0], distance);
+  } else {
+    shifted = c.binary<arith::ShRSIOp>(v[0], distance);
+    filled = c.binary<arith::ShRSIOp>(
+        v[0], c.s.integer(v[0].getType(),
+                          v[0].getType().getIntOrFloatBitWidth() - 1));
+  }
+  return c.s.select(fits, shifted, filled);
+}
+static Value invert(const ElementContext &c, ValueRange v) {
   return c.binary<arith::XOrIOp>(v[0], c.s.integer(v[0].getType(), -1));
 }
-static Value where(const Context &c, ValueRange v) {
+static Value where(const ElementContext &c, ValueRange v) {
   return c.s.select(v[0], v[1], v[2]);
 }
 
@@ -348,9 +289,8 @@ static Value where(const Context &c, ValueRange v) {
 // Builders
 //===----------------------------------------------------------------------===//
 
-/// The node as one loop; `dtype` is the result's.
-static LogicalResult loop(Node &n, int32_t dtype, ScalarBody body,
-                          unsigned typed = 0) {
+LogicalResult qtale::onnx_import::loop(Node &n, int32_t dtype, ScalarBody body,
+                                       unsigned typed) {
   SmallVector<Term *> inputs;
   SmallVector<ArrayRef<OpFoldResult>> shapes;
   for (unsigned i = 0; i < n.size(); ++i)
@@ -365,7 +305,7 @@ static LogicalResult loop(Node &n, int32_t dtype, ScalarBody body,
   Value result =
       n.g.elementwise(inputs, *dims, elementType(n.g.context(), dtype),
                       [&](Scalars s, ValueRange v) {
-                        return body(Context{n, s, unsignedInput}, v);
+                        return body(ElementContext{n, s, unsignedInput}, v);
                       });
   return n.set(0, n.g.make(dtype, result, *dims));
 }
@@ -398,9 +338,6 @@ static bool onShapes(Node &n) {
   return succeeded(n.set(0, n.g.fromElements(n.in(0).dtype, result, scalar)));
 }
 
-template <ScalarBody body> static LogicalResult same(Node &n) {
-  return loop(n, n.in(0).dtype, body);
-}
 template <ScalarBody body> static LogicalResult predicate(Node &n) {
   return loop(n, TensorProto::BOOL, body);
 }
@@ -540,12 +477,6 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
   add("Floor", 13, same<function<math::FloorOp>>);
   add("Ceil", 13, same<function<math::CeilOp>>);
   add("Round", 22, same<function<math::RoundEvenOp>>);
-  add("Sigmoid", 13, same<sigmoid>);
-  add("Swish", 24, same<swish>);
-  add("Relu", 14, same<relu>);
-  add("LeakyRelu", 16, same<leakyRelu>);
-  add("Gelu", 20, same<gelu>);
-  add("Softplus", 22, same<softplus>);
   add("Sign", 13, same<sign>);
   add("Clip", 13, same<clip>);
   add("IsNaN", 20, predicate<isNaN>);
@@ -565,6 +496,7 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
   add("BitwiseOr", 18, same<logic<arith::OrIOp>>);
   add("BitwiseXor", 18, same<logic<arith::XOrIOp>>);
   add("BitwiseNot", 18, same<invert>);
+  add("BitShift", {11, 28}, same<bitShift>);
   add("Where", 16, buildWhere);
   add("Cast", {23, 24, 25, 28}, buildCast);
   add("CastLike", {23, 24, 25}, buildCastLike);

@@ -56,6 +56,8 @@ Node::axes(unsigned i, StringRef name) const {
   if (!has(i))
     return std::optional<SmallVector<int64_t>>();
   auto known = g.integers(in(i));
+  if (!known && in(i).rank() == 1 && isConstantIntValue(in(i).dims[0], 0))
+    known.emplace();
   if (!known)
     return fail(inputName(i) + " (" + name +
                 ") must be a constant, because it decides the result's rank");

@@ -21,15 +21,20 @@ using namespace qtale::onnx_import;
 const NodeTable &qtale::onnx_import::nodeTable() {
   static const NodeTable table = [] {
     NodeTable result;
+    addActivations(result);
     addAttention(result);
     addConstants(result);
     addControl(result);
+    addDepthToSpace(result);
     addDynamicQuantization(result);
+    addEinsum(result);
     addElementwise(result);
     addGather(result);
     addIntegerMatMul(result);
     addMatMul(result);
     addNormalization(result);
+    addOneHot(result);
+    addPad(result);
     addQuantization(result);
     addReduction(result);
     addRotary(result);

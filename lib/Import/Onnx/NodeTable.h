@@ -109,15 +109,20 @@ public:
   llvm::StringMap<llvm::SmallVector<NodeBuilder, 1>> builders;
 };
 
+void addActivations(NodeTable &table);
 void addAttention(NodeTable &table);
 void addConstants(NodeTable &table);
 void addControl(NodeTable &table);
+void addDepthToSpace(NodeTable &table);
 void addDynamicQuantization(NodeTable &table);
+void addEinsum(NodeTable &table);
 void addElementwise(NodeTable &table);
 void addGather(NodeTable &table);
 void addIntegerMatMul(NodeTable &table);
 void addMatMul(NodeTable &table);
 void addNormalization(NodeTable &table);
+void addOneHot(NodeTable &table);
+void addPad(NodeTable &table);
 void addQuantization(NodeTable &table);
 void addReduction(NodeTable &table);
 void addRotary(NodeTable &table);

@@ -167,9 +167,48 @@ static LogicalResult buildSoftmax(Node &n) {
                n.in(0).dims);
 }
 
+/// x / norm along an axis; 0 where the norm is 0.
+static LogicalResult buildLp(Node &n) {
+  GraphBuilder &g = n.g;
+  Term &x = n.in(0);
+  FailureOr<int64_t> axis = n.axis(x, n.integer("axis", -1));
+  if (failed(axis))
+    return failure();
+  int64_t p = n.integer("p", 2);
+  if (p != 1 && p != 2)
+    return n.fail("needs a p of 1 or 2, not " + Twine(p));
+  Type wide = g.computeType(n.type(x));
+  Value sum =
+      g.reduce(n.tensor(0), x.dims, {*axis}, g.scalar(wide, 0),
+               [&](Scalars s, ValueRange v) {
+                 Value size =
+                     p == 1 ? math::AbsFOp::create(s.b, s.loc, v[0]).getResult()
+                            : s.make<arith::MulFOp>(v[0], v[0]);
+                 return s.make<arith::AddFOp>(v[1], size);
+               });
+  Dims lines(x.dims), kept(x.dims);
+  lines.erase(lines.begin() + *axis);
+  kept[*axis] = g.math.constant(1);
+  Term norm = g.make(wide.isF64() ? x.dtype : int32_t(TensorProto::FLOAT),
+                     g.reshape(sum, lines, kept), kept);
+  return n.set(g.elementwise(
+                   {&x, &norm}, x.dims, n.type(x),
+                   [&](Scalars s, ValueRange v) {
+                     Value length =
+                         p == 1 ? v[1] : math::SqrtOp::create(s.b, s.loc, v[1]);
+                     Value zero = s.constant(wide, 0);
+                     Value isZero = arith::CmpFOp::create(
+                         s.b, s.loc, arith::CmpFPredicate::OEQ, length, zero);
+                     return s.select(isZero, zero,
+                                     s.make<arith::DivFOp>(v[0], length));
+                   }),
+               x.dims);
+}
+
 void qtale::onnx_import::addNormalization(NodeTable &table) {
   table.add("RMSNormalization", 23, buildRMS, RowsRule::Axes);
   table.add("LayerNormalization", 17, buildLayer, RowsRule::Axes);
   table.add("Softmax", 13, buildSoftmax, RowsRule::Axes);
+  table.add("LpNormalization", 22, buildLp, RowsRule::Axes);
   table.add("LogSoftmax", 13, buildSoftmax, RowsRule::Axes);
 }

@@ -372,7 +372,10 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
 LogicalResult qtale::onnx_import::normalizeModel(MLIRContext *context,
                                                  Model &model) {
   model.opset = defaultOpset(model.proto.opset_import());
-  if (model.opset < oldestOpset || model.opset > newestOpset)
+  if (!model.opset) // it asks for no standard operators
+    model.opset = tableOpset;
+  // Below the oldest it is tried: ONNX converts some operators.
+  if (model.opset < 1 || model.opset > newestOpset)
     return emitError(model.loc(context))
            << "opset " << model.opset
            << " is not supported; export the model with opset " << oldestOpset

@@ -9,6 +9,7 @@
 
 #include "Model.h"
 #include "NodeTable.h"
+#include "OpenAxes.h"
 #include "StepNode.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -272,6 +273,12 @@ static FailureOr<SmallVector<int64_t>> squeezed(Node &n,
 
 static LogicalResult buildSqueeze(Node &n) {
   Term &x = n.in(0);
+  if (std::optional<OpenAxes> open = openAxes(n, 1, x.rank())) {
+    for (OpFoldResult dim : open->only(n.g, x.dims))
+      n.g.math.check(dim, n.g.math.constant(1),
+                     "Squeeze: the dimension must be 1");
+    return n.set(0, n.g.reshape(x, open->removed(n.g, x.dims)));
+  }
   auto axes = squeezed(n, x.dims);
   if (failed(axes))
     return failure();
@@ -349,6 +356,11 @@ static FailureOr<SmallVector<int64_t>> inserted(Node &n, int64_t rank) {
 }
 
 static LogicalResult buildUnsqueeze(Node &n) {
+  Term &x = n.in(0);
+  int64_t count = n.in(1).rank() ? staticOrDynamic(n.in(1).dims[0]) : 1;
+  if (!ShapedType::isDynamic(count))
+    if (std::optional<OpenAxes> open = openAxes(n, 1, x.rank() + count))
+      return n.set(0, n.g.reshape(x, open->inserted(n.g, x.dims)));
   auto axes = inserted(n, n.in(0).rank());
   if (failed(axes))
     return failure();
@@ -380,6 +392,18 @@ static LogicalResult buildUnsqueezeRows(StepNode &n) {
 
 static LogicalResult buildIdentity(Node &n) { return n.set(0, n.in(0)); }
 
+/// As models are run: nothing is dropped.
+static LogicalResult buildDropout(Node &n) {
+  if (n.wants(1)) {
+    Value all = n.g.scalar(n.g.b.getI1Type(), 1);
+    Dims dims(n.in(0).dims);
+    if (failed(
+            n.set(1, n.g.make(TensorProto::BOOL, n.g.filled(dims, all), dims))))
+      return failure();
+  }
+  return n.set(0, n.in(0));
+}
+
 static LogicalResult buildExpand(Node &n) {
   std::optional<Dims> shape = n.g.indices(n.in(1));
   if (!shape)
@@ -403,5 +427,16 @@ void qtale::onnx_import::addShape(NodeTable &table) {
   table.add("Squeeze", {13, 24, 25}, buildSqueeze, buildSqueezeRows);
   table.add("Unsqueeze", {13, 24, 25}, buildUnsqueeze, buildUnsqueezeRows);
   table.add("Identity", {14, 24, 25}, buildIdentity, RowsRule::Elementwise);
+  table.add("Dropout", 22, buildDropout, RowsRule::Elementwise)
+      .refuses("a training_mode that is not the constant false",
+               "what is random in training has no place in an artifact; export "
+               "the model for inference",
+               [](Node &n) {
+                 DenseElementsAttr mode;
+                 if (n.has(2))
+                   mode = n.in(2).constant;
+                 return n.has(2) && !(mode && mode.isSplat() &&
+                                      mode.getSplatValue<APInt>().isZero());
+               });
   table.add("Expand", 13, buildExpand);
 }

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "NodeTable.h"
+#include "OpenAxes.h"
 #include "StepNode.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -75,36 +76,103 @@ static Term strided(Node &n, Term &x, int64_t axis, OpFoldResult start,
   return result;
 }
 
+/// A slice whose axes or steps are known only at run time: every axis has a
+/// begin, a size and a step, which the axes' list chooses.
+static LogicalResult buildOpenSlice(Node &n, ArrayRef<OpFoldResult> starts,
+                                    ArrayRef<OpFoldResult> ends,
+                                    ArrayRef<OpFoldResult> axes,
+                                    ArrayRef<OpFoldResult> steps) {
+  GraphBuilder &g = n.g;
+  Scalars s{g.b, g.loc};
+  Term &x = n.in(0);
+  SmallVector<Value> places;
+  for (OpFoldResult axis : axes)
+    places.push_back(openAxis(n, axis, x.rank()));
+  SmallVector<Value> begins, strides;
+  Dims sizes;
+  for (auto [i, dim] : llvm::enumerate(x.dims)) {
+    Value begin = s.index(0), step = s.index(1), size = g.math.value(dim);
+    for (auto [place, first, last, by] :
+         llvm::zip(places, starts, ends, steps)) {
+      Value stride = g.math.value(by);
+      cf::AssertOp::create(g.b, g.loc,
+                           s.cmp(arith::CmpIPredicate::ne, stride, s.index(0)),
+                           "Slice: a step is 0");
+      // Larger ones than any dimension do the same, and can't overflow.
+      Value most = s.index(int64_t(1) << 40),
+            least = s.index(-(int64_t(1) << 40));
+      stride =
+          s.make<arith::MinSIOp>(s.make<arith::MaxSIOp>(stride, least), most);
+      Value isForward = s.cmp(arith::CmpIPredicate::sgt, stride, s.index(0));
+      OpFoldResult zero = g.math.constant(0), one = g.math.constant(1);
+      // Forwards within [0, dim]; backwards within [0, dim) from, [-1, dim) to.
+      OpFoldResult from = g.math.wrap(first, dim), to = g.math.wrap(last, dim);
+      OpFoldResult top = g.math.sub(dim, one);
+      Value begun =
+          s.select(isForward, g.math.value(g.math.clamp(from, dim)),
+                   g.math.value(g.math.min(g.math.max(from, zero), top)));
+      Value end = s.select(
+          isForward, g.math.value(g.math.clamp(to, dim)),
+          g.math.value(g.math.min(g.math.max(to, g.math.constant(-1)), top)));
+      Value count = arith::CeilDivSIOp::create(
+          g.b, g.loc, s.make<arith::SubIOp>(end, begun), stride);
+      count = s.make<arith::MaxSIOp>(count, s.index(0));
+      Value here = s.cmp(arith::CmpIPredicate::eq, place, s.index(i));
+      begin = s.select(here, begun, begin);
+      step = s.select(here, stride, step);
+      size = s.select(here, count, size);
+    }
+    g.math.markNonNegative(size);
+    begins.push_back(begin);
+    strides.push_back(step);
+    sizes.push_back(size);
+  }
+  Value input = n.tensor(0);
+  return n.set(
+      g.generate(
+          sizes, n.type(x),
+          [&](Scalars s) {
+            SmallVector<Value> at;
+            for (auto [i, begin, step] : llvm::enumerate(begins, strides))
+              at.push_back(s.clamped(
+                  s.make<arith::AddIOp>(
+                      begin, s.make<arith::MulIOp>(s.loopIndex(i), step)),
+                  input, i));
+            return s.at(input, at);
+          }),
+      sizes);
+}
+
 static LogicalResult buildSlice(Node &n) {
   GraphBuilder &g = n.g;
   Term x = n.in(0);
   std::optional<Dims> starts = g.indices(n.in(1)), ends = g.indices(n.in(2));
   if (!starts || !ends || starts->size() != ends->size())
     return n.fail("needs as many starts as ends, of a known number");
-  SmallVector<int64_t> axes, steps(starts->size(), 1);
-  if (n.has(3)) {
-    auto known = g.integers(n.in(3));
-    if (!known)
-      return n.fail("needs axes that are constant");
-    axes = *known;
-  } else {
-    for (size_t i = 0; i < starts->size(); ++i)
-      axes.push_back(i);
+  Dims allAxes, allSteps(starts->size(), g.math.constant(1));
+  for (size_t i = 0; i < starts->size(); ++i)
+    allAxes.push_back(g.math.constant(i));
+  for (auto [i, list] : {std::pair(3, &allAxes), std::pair(4, &allSteps)}) {
+    if (!n.has(i))
+      continue;
+    std::optional<Dims> given = g.indices(n.in(i));
+    if (!given || given->size() != starts->size())
+      return n.fail("needs as many axes and steps as starts");
+    *list = *given;
   }
-  if (n.has(4)) {
-    auto known = g.integers(n.in(4));
-    if (!known)
-      return n.fail("needs steps that are constant");
-    steps = *known;
+  auto axes = getConstantIntValues(allAxes),
+       steps = getConstantIntValues(allSteps);
+  if (!axes || !steps) {
+    if (x.rows)
+      return n.fail("has axes or steps that are not constant");
+    return buildOpenSlice(n, *starts, *ends, allAxes, allSteps);
   }
-  if (axes.size() != starts->size() || steps.size() != starts->size())
-    return n.fail("needs as many axes and steps as starts");
-  for (size_t i = 0; i < axes.size(); ++i) {
-    FailureOr<int64_t> axis = n.axis(n.in(0), axes[i]);
+  for (size_t i = 0; i < axes->size(); ++i) {
+    FailureOr<int64_t> axis = n.axis(n.in(0), (*axes)[i]);
     if (failed(axis))
       return failure();
     OpFoldResult dim = x.dims[*axis], zero = g.math.constant(0);
-    int64_t step = steps[i];
+    int64_t step = (*steps)[i];
     if (step == 0 || step <= -INT32_MAX)
       return n.fail("has a step of " + Twine(step));
     if (step > 0) {
