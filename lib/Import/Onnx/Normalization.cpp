@@ -29,7 +29,7 @@ struct Normalized {
 static FailureOr<Normalized> prepare(Node &n) {
   GraphBuilder &g = n.g;
   Term &x = n.in(0);
-  if (x.dtype == TensorProto::DOUBLE || n.integer("stash_type", 1) != 1)
+  if (n.integer("stash_type", 1) != 1)
     return n.fail("is supported with float32 arithmetic only");
   FailureOr<int64_t> axis = n.axis(x, n.integer("axis", -1));
   if (failed(axis))

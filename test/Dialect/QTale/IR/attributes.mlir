@@ -35,6 +35,11 @@ qtale.weight @zero : tensor<3x3xf32> = #qtale.dequantize<#u4, #scale zero = #zer
 // 3 columns in blocks of 2 have 2 scales.
 // CHECK: @blocks : tensor<3x3xf32> = #qtale.dequantize<#qtale.source<{{.*}}>, #qtale.source<{{.*}}>, axis = 1, block = 2>
 qtale.weight @blocks : tensor<3x3xf32> = #qtale.dequantize<#u4, #blocks, axis = 1, block = 2>
+// Six elements of 6 bits need 5 bytes; unpacked they are bytes.
+// CHECK: @unpacked : tensor<6xi8> = #qtale.cast<#qtale.source<{{.*}} bytes = 5, type = tensor<6xui6>>, i8>
+qtale.weight @unpacked : tensor<6xi8> = #qtale.cast<#qtale.source<file = "w.bin", offset = 0, bytes = 5, type = tensor<6xui6>>, i8>
+// CHECK: @float8 : tensor<3x3xf32> = #qtale.dequantize<#qtale.source<{{.*}} type = tensor<3x3xf8E4M3FN>>, #qtale.source<{{.*}}>, axis = 1, block = 0>
+qtale.weight @float8 : tensor<3x3xf32> = #qtale.dequantize<#qtale.source<file = "w.bin", offset = 0, bytes = 9, type = tensor<3x3xf8E4M3FN>>, #scale, axis = 1, block = 0>
 // CHECK: @quantize : tensor<4x6xf32, #qtale.int<bits = 8, group = 32>> = #qtale.quantize<#qtale.source<{{.*}}>, <bits = 8, group = 32>>
 qtale.weight @quantize : tensor<4x6xf32, #qtale.int<bits = 8, group = 32>> = #qtale.quantize<#f32, #qtale.int<bits = 8, group = 32>>
 // CHECK: @pack : tensor<4x6xf32, #qtale.packed<f32>> = #qtale.pack<#qtale.source<{{.*}}>>

@@ -161,7 +161,7 @@ def QTale_ConcatAttr : QTale_Recipe<"Concat", "concat"> {
 
 def QTale_CastAttr : QTale_Recipe<"Cast", "cast"> {
   let summary = "elements converted, round to nearest even";
-  let description = "Constraints: (C1) both element types are floats.";
+  let description = "Constraints: (C1) both element types are floats; or bytes, i8, are made of shorter unsigned integers.";
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::Type":$elementType);
   let assemblyFormat = "`<` $input `,` $elementType `>`";
 }
@@ -174,8 +174,9 @@ def QTale_DequantizeAttr : QTale_Recipe<"Dequantize", "dequantize"> {
     the scale's element type.
 
     Constraints:
-    - (C1) the input's elements are integers, the scale's floats, and zero
-      points have the scale's shape and the input's element type.
+    - (C1) the input's elements are integers or floats of at most 8 bits, the
+      scale's floats, and zero points have the scale's shape and the input's
+      element type.
     - (C2) the scale's shape is one of the three.
   }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input,
