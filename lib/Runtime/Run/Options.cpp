@@ -300,9 +300,9 @@ int qtale::run::parseOptions(int argc, char **argv, bool takesArtifact,
     std::string name = word == "-h" ? "--help" : word.substr(0, equal);
     const Option *option = findOption(name);
     if (name == "--chat")
-      return misuse("%s takes ids or plain prompts; 'qtale generate --chat' "
-                    "(the Python package) renders a model's chat template",
-                    programName());
+      return misuse("--chat: this program takes ids or plain prompts; 'qtale "
+                    "generate --chat', of the Python package, renders a "
+                    "model's chat template");
     if (!option)
       return misuse("there is no option '%s'", name.c_str());
     std::string value;
