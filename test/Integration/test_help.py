@@ -14,6 +14,7 @@ QTALE = [sys.executable, "-m", "qtale.cli"]
 
 COMPILE = (
     "--weights --group --asymmetric --activations --kv --cpu --target --emit --bundle --tokenizer"
+    " --print-operators"
     " -o keep f32 f16 bf16 int8 int4 float lib exe obj native 32 64 128"
     " imported quantized packed unrouted kernels llvm"
 )

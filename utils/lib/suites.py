@@ -3,6 +3,7 @@
     lint    clang-format, ruff, generated pages    a check each
     cpp     GoogleTest programs, as CMake names them
     lit     lit + FileCheck: build/test
+    onnx    ONNX's backend node tests, counted (utils/conformance)
     python  pytest
     fuzz    fuzz targets: their corpora, then a bounded number of mutations
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -146,6 +148,26 @@ def lit() -> Iterator[Result]:
     yield report("lit", command, xml)
 
 
+def onnx() -> Iterator[Result]:
+    """Cases count as passed; those that are refused, as expected, in one line."""
+    counted = REPORTS / "onnx.json"
+    counted.unlink(missing_ok=True)
+    code, output = execute("onnx", [BIN / "python", "utils/conformance"])
+    result = Result(output=output)
+    try:
+        verdicts = json.loads(counted.read_text())
+    except (OSError, ValueError):
+        verdicts = []
+    kinds = [verdict["kind"] for verdict in verdicts]
+    result.passed = kinds.count("passed")
+    if refused := kinds.count("unsupported"):
+        result.skipped.append(f"{refused} cases that are refused: build/reports/onnx.md")
+    if code or not verdicts:
+        result.failed += re.findall(r"^FAILED ([^:\n]+)", output, re.MULTILINE)
+        result.failed = result.failed or [f"onnx: ended with {code}"]
+    yield result
+
+
 def python() -> Iterator[Result]:
     xml = REPORTS / "pytest.xml"
     command = [BIN / "python", "-m", "pytest", "-rs", f"--junitxml={xml}"]
@@ -172,6 +194,7 @@ SUITES: dict[str, Callable[[], Iterator[Result]]] = {
     "lint": lint,
     "cpp": cpp,
     "lit": lit,
+    "onnx": onnx,
     "python": python,
     "fuzz": fuzz,
 }

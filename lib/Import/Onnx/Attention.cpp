@@ -335,5 +335,7 @@ LogicalResult qtale::onnx_import::buildAttentionRows(StepNode &n, Value cache,
 }
 
 void qtale::onnx_import::addAttention(NodeTable &table) {
-  table.add("Attention", {23, 24, 25}, buildAttention);
+  table.add("Attention", {23, 24, 25}, buildAttention)
+      .refuses("numbers or sizes of heads that are known only at run time",
+               "loops over heads are made for them; give the inputs' shapes");
 }

@@ -181,7 +181,11 @@ static LogicalResult buildRange(Node &n) {
 }
 
 void qtale::onnx_import::addConstants(NodeTable &table) {
-  table.add("Constant", {13, 24, 25}, buildConstant);
-  table.add("ConstantOfShape", {9, 24, 25}, buildConstantOfShape);
+  table.add("Constant", {13, 24, 25}, buildConstant)
+      .refuses(
+          "value_string, value_strings and sparse_value",
+          "artifacts hold numbers, each in its place; write a dense tensor");
+  table.add("ConstantOfShape", {9, 24, 25}, buildConstantOfShape)
+      .refuses("a shape of unknown length", rankIsKnown);
   table.add("Range", {11, 27}, buildRange);
 }

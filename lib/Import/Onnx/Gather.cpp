@@ -184,5 +184,7 @@ static LogicalResult buildGatherND(Node &n) {
 void qtale::onnx_import::addGather(NodeTable &table) {
   table.add("Gather", 13, buildGather, buildGatherRows);
   table.add("GatherElements", 13, buildGatherElements);
-  table.add("GatherND", 13, buildGatherND);
+  table.add("GatherND", 13, buildGatherND)
+      .refuses("indices whose last dimension is known only at run time",
+               rankIsKnown);
 }

@@ -311,7 +311,8 @@ private:
     return success();
   }
 
-  /// Static dimensions that ONNX's shape inference found.
+  /// Static dimensions that ONNX's shape inference found, but for 0, which it
+  /// also says of what it can't add up (Attention's qk_matmul_output).
   void refine(StringRef name, Term &term) {
     auto it = scopes.back().types.find(name);
     if (it == scopes.back().types.end() || !term.value ||
@@ -322,7 +323,7 @@ private:
       return;
     bool changed = false;
     for (auto [i, dim] : llvm::enumerate(shape.dim()))
-      if (dim.has_dim_value() && dim.dim_value() >= 0 &&
+      if (dim.has_dim_value() && dim.dim_value() > 0 &&
           !getConstantIntValue(term.dims[i])) {
         term.dims[i] = g.math.constant(dim.dim_value());
         changed = true;

@@ -64,6 +64,11 @@ struct Refusal {
   bool (*applies)(Node &);
 };
 
+/// Why the length of a list must be known that decides a result's rank.
+inline constexpr llvm::StringLiteral
+    rankIsKnown("every result's rank is known while compiling; declare the "
+                "input with its length, or make it an initializer");
+
 /// Element types (names as in schemas: "float8e4m3fn") that a type parameter
 /// allows, and the builder refuses.
 struct TypeRefusal {

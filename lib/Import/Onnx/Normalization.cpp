@@ -206,8 +206,16 @@ static LogicalResult buildLp(Node &n) {
 }
 
 void qtale::onnx_import::addNormalization(NodeTable &table) {
-  table.add("RMSNormalization", 23, buildRMS, RowsRule::Axes);
-  table.add("LayerNormalization", 17, buildLayer, RowsRule::Axes);
+  table.add("RMSNormalization", 23, buildRMS, RowsRule::Axes)
+      .refuses("normalized dimensions that are known only at run time",
+               "the kernel is made for their size; give the input's shape")
+      .refuses("a stash_type other than 1 (float)",
+               "moments are computed in 32 bits");
+  table.add("LayerNormalization", 17, buildLayer, RowsRule::Axes)
+      .refuses("normalized dimensions that are known only at run time",
+               "the kernel is made for their size; give the input's shape")
+      .refuses("a stash_type other than 1 (float)",
+               "moments are computed in 32 bits");
   table.add("Softmax", 13, buildSoftmax, RowsRule::Axes);
   table.add("LpNormalization", 22, buildLp, RowsRule::Axes);
   table.add("LogSoftmax", 13, buildSoftmax, RowsRule::Axes);

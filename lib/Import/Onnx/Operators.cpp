@@ -146,7 +146,9 @@ private:
 
   void printAttributes(const OpSchema &schema) {
     json.attributeArray("attributes", [&] {
-      for (const auto &[name, attribute] : schema.attributes())
+      std::map<std::string, OpSchema::Attribute> sorted(
+          schema.attributes().begin(), schema.attributes().end());
+      for (const auto &[name, attribute] : sorted)
         json.object([&, &name = name, &attribute = attribute] {
           json.attribute("name", name);
           json.attribute("type", StringRef(AttributeProto::AttributeType_Name(

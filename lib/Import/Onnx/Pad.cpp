@@ -128,5 +128,6 @@ static LogicalResult buildPad(Node &n) {
 }
 
 void qtale::onnx_import::addPad(NodeTable &table) {
-  table.add("Pad", {21, 24, 25}, buildPad);
+  table.add("Pad", {21, 24, 25}, buildPad)
+      .refuses("pads or axes of unknown number", rankIsKnown);
 }

@@ -297,7 +297,10 @@ static LogicalResult buildQuantize(Node &n) {
 }
 
 void qtale::onnx_import::addQuantization(NodeTable &table) {
-  table.add("DequantizeLinear", {23, 24, 25, 28}, buildDequantize,
-            RowsRule::Axes);
-  table.add("QuantizeLinear", {23, 24, 25, 28}, buildQuantize, RowsRule::Axes);
+  table
+      .add("DequantizeLinear", {23, 24, 25, 28}, buildDequantize,
+           RowsRule::Axes)
+      .refuses("scales that are NaN or infinite", "a weight would be lost");
+  table.add("QuantizeLinear", {23, 24, 25, 28}, buildQuantize, RowsRule::Axes)
+      .refuses("results of float8e8m0", "it has no fraction and no sign");
 }

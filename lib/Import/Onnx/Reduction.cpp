@@ -383,9 +383,12 @@ static LogicalResult buildCumulative(Node &n) {
 void qtale::onnx_import::addReduction(NodeTable &table) {
   for (StringRef op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin",
                        "ReduceProd", "ReduceSumSquare", "ReduceL1", "ReduceL2"})
-    table.add(op, op == "ReduceSum" ? 13 : 18, buildReduce, RowsRule::Axes);
-  table.add("ReduceLogSum", {18, 28}, buildReduce, RowsRule::Axes);
-  table.add("ReduceLogSumExp", {18, 28}, buildLogSumExp, RowsRule::Axes);
+    table.add(op, op == "ReduceSum" ? 13 : 18, buildReduce, RowsRule::Axes)
+        .refuses("axes of unknown number", rankIsKnown);
+  table.add("ReduceLogSum", {18, 28}, buildReduce, RowsRule::Axes)
+      .refuses("axes of unknown number", rankIsKnown);
+  table.add("ReduceLogSumExp", {18, 28}, buildLogSumExp, RowsRule::Axes)
+      .refuses("axes of unknown number", rankIsKnown);
   table.add("CumSum", 14, buildCumulative);
   table.add("CumProd", 26, buildCumulative);
 }

@@ -158,5 +158,7 @@ static LogicalResult buildRope(StepNode &n) {
 }
 
 void qtale::onnx_import::addRotary(NodeTable &table) {
-  table.add("RotaryEmbedding", 23, buildRotary, buildRope);
+  table.add("RotaryEmbedding", 23, buildRotary, buildRope)
+      .refuses("numbers or sizes of heads that are known only at run time",
+               "loops are made for them; give the inputs' shapes");
 }

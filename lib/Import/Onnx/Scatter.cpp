@@ -365,6 +365,8 @@ void qtale::onnx_import::addScatter(NodeTable &table) {
   // Deprecated, and the same without reductions.
   table.add("Scatter", 11, buildScatterElements);
   table.add("ScatterElements", 18, buildScatterElements);
-  table.add("ScatterND", 18, buildScatterND);
+  table.add("ScatterND", 18, buildScatterND)
+      .refuses("indices whose last dimension is known only at run time",
+               rankIsKnown);
   table.add("TensorScatter", {24}, buildTensorScatter);
 }

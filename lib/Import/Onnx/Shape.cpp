@@ -421,11 +421,16 @@ static LogicalResult buildExpand(Node &n) {
 void qtale::onnx_import::addShape(NodeTable &table) {
   table.add("Shape", {15, 24, 25}, buildShape, buildShapeRows);
   table.add("Size", {13, 24, 25}, buildSize);
-  table.add("Reshape", {14, 24, 25}, buildReshape, buildReshapeRows);
+  table.add("Reshape", {14, 24, 25}, buildReshape, buildReshapeRows)
+      .refuses("a shape of unknown length", rankIsKnown);
   table.add("Flatten", {13, 24, 25}, buildFlatten);
   table.add("Transpose", {13, 24, 25}, buildTranspose, buildTransposeRows);
-  table.add("Squeeze", {13, 24, 25}, buildSqueeze, buildSqueezeRows);
-  table.add("Unsqueeze", {13, 24, 25}, buildUnsqueeze, buildUnsqueezeRows);
+  table.add("Squeeze", {13, 24, 25}, buildSqueeze, buildSqueezeRows)
+      .refuses("axes of unknown number", rankIsKnown)
+      .refuses("no axes, where a dimension is known only at run time",
+               rankIsKnown);
+  table.add("Unsqueeze", {13, 24, 25}, buildUnsqueeze, buildUnsqueezeRows)
+      .refuses("axes of unknown number", rankIsKnown);
   table.add("Identity", {14, 24, 25}, buildIdentity, RowsRule::Elementwise);
   table.add("Dropout", 22, buildDropout, RowsRule::Elementwise)
       .refuses("a training_mode that is not the constant false",
@@ -438,5 +443,6 @@ void qtale::onnx_import::addShape(NodeTable &table) {
                  return n.has(2) && !(mode && mode.isSplat() &&
                                       mode.getSplatValue<APInt>().isZero());
                });
-  table.add("Expand", 13, buildExpand);
+  table.add("Expand", 13, buildExpand)
+      .refuses("a shape of unknown length", rankIsKnown);
 }

@@ -371,9 +371,12 @@ static LogicalResult buildTrilu(Node &n) {
 }
 
 void qtale::onnx_import::addSlice(NodeTable &table) {
-  table.add("Slice", 13, buildSlice, RowsRule::Axes);
-  table.add("Split", 18, buildSplit, RowsRule::Axes);
+  table.add("Slice", 13, buildSlice, RowsRule::Axes)
+      .refuses("starts, ends, axes or steps of unknown number", rankIsKnown);
+  table.add("Split", 18, buildSplit, RowsRule::Axes)
+      .refuses("sizes of unknown number", rankIsKnown);
   table.add("Concat", 13, buildConcat, buildConcatRows);
-  table.add("Tile", 13, buildTile);
+  table.add("Tile", 13, buildTile)
+      .refuses("repeats of unknown number", rankIsKnown);
   table.add("Trilu", 14, buildTrilu);
 }
