@@ -9,6 +9,7 @@
 
 #include "CommandLine.h"
 #include "Diagnostics.h"
+#include "OutOfMemory.h"
 #include "Paths.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 #include "qtale/Import/Onnx/Import.h"
@@ -271,6 +272,7 @@ int qtale::compileMain(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   // A file beyond the limit of its size is a failed write, not a crash.
   std::signal(SIGXFSZ, SIG_IGN);
+  endCleanlyOutOfMemory();
   int code = 0;
   std::optional<CommandLine> line = parseCommandLine(argc, argv, code);
   if (!line)

@@ -138,10 +138,8 @@ Error ArtifactWriter::writeFiles(const ScratchFolder &scratch,
   // The disk may be full yet; then neither file must have its name.
   if (Error error = artifact.flush())
     return error;
-  if (!options.bundle)
-    if (Error error = weights.keep())
-      return error;
-  return artifact.keep();
+  return options.bundle ? artifact.keep()
+                        : OutputFile::keepBoth(weights, artifact);
 }
 
 Error ArtifactWriter::appendWeights(OutputFile &artifact, OutputFile &weights) {

@@ -212,7 +212,13 @@ static Error localizeHidden(StringRef from, StringRef to) {
   raw_fd_ostream stream(to, code);
   if (code)
     return createStringError("can't write '" + to + "': " + code.message());
-  return objcopy::executeObjcopyOnBinary(config, **object, stream);
+  Error error = objcopy::executeObjcopyOnBinary(config, **object, stream);
+  stream.close();
+  code = stream.error();
+  stream.clear_error();
+  if (!error && code)
+    return createStringError("can't write '" + to + "': " + code.message());
+  return error;
 }
 
 Expected<Linker> Linker::find(ArtifactOptions::Kind kind, StringRef tripleName,

@@ -4,6 +4,7 @@
 
 #include "llvm/Support/Errno.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Signals.h"
 #include <cerrno>
 #include <cstring>
 #include <unistd.h>
@@ -148,4 +149,25 @@ Error OutputFile::keep() {
     return problem(toString(std::move(error)));
   file.reset();
   return Error::success();
+}
+
+Error OutputFile::keepBoth(OutputFile &first, OutputFile &second) {
+  // A second name for what is replaced. File systems without such names lose it
+  // if the second file can't be named, which on full disks it still can.
+  std::string older = first.file->TmpName + ".older";
+  bool replaces = !sys::fs::create_hard_link(first.path, older);
+  if (replaces)
+    sys::RemoveFileOnSignal(older);
+  Error error = first.keep();
+  if (!error) {
+    error = second.keep();
+    if (error && replaces)
+      replaces = sys::fs::rename(older, first.path).operator bool();
+    else if (error)
+      sys::fs::remove(first.path);
+  }
+  if (replaces)
+    sys::fs::remove(older);
+  sys::DontRemoveFileOnSignal(older);
+  return error;
 }

@@ -39,6 +39,9 @@ public:
 
   /// Gives the file its name.
   llvm::Error keep();
+  /// Gives both their names, or neither: what stood under the first one's is
+  /// put back when the second can't have its own.
+  static llvm::Error keepBoth(OutputFile &first, OutputFile &second);
 
 private:
   OutputFile(std::string path, llvm::sys::fs::TempFile file)

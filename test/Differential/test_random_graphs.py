@@ -94,6 +94,12 @@ def agree(got: np.ndarray, wanted: np.ndarray, scale: float) -> None:
     np.testing.assert_allclose(got, wanted, rtol=relative, atol=relative * scale)
 
 
+def is_laxity(message: str, feed: dict[str, np.ndarray]) -> bool:
+    """Whether only the judge goes on: it leaves out pieces without elements, of any shape."""
+    empty = any(array.size == 0 for array in feed.values())
+    return empty and "Concat: inputs differ along another axis" in message
+
+
 def text_of(model: onnx.ModelProto) -> str:
     return onnx.printer.to_text(model)
 
@@ -152,6 +158,9 @@ def test_agrees_with_onnxruntime(folder: Path, graph: Graph):
         if wanted is None:
             continue
         if isinstance(got, str):
+            if is_laxity(got, feed):
+                OUTCOMES["sizes that only onnxruntime accepts"] += 1
+                continue
             pytest.fail(f"an error where onnxruntime has a result: {got}\n{text_of(model)}")
         for value, result in zip(model.graph.output, wanted, strict=True):
             # The scale is that of the sizes drawn; others have their own results only.

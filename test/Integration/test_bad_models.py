@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from programs import QTALE_COMPILE, did_not_crash, execute, refuses
+from programs import QTALE_COMPILE, did_not_crash, execute, refuses, succeeds
 
 
 @pytest.fixture
@@ -69,6 +69,31 @@ def test_external_data(model: Path, tmp_path: Path):
     assert f"{data}': No such file" in said
     data.mkdir()
     assert "model.onnx.data" in refused(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/etc/passwd", "../secret", "inner/../../secret", "linked", "away/secret", "", ".", "inner"],
+)
+def test_data_outside_the_folder(tmp_path: Path, location: str):
+    """A model from elsewhere can't have files read that are not its own."""
+    (tmp_path / "secret").write_bytes(bytes(64 * 4))
+    folder = tmp_path / "model"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "linked").symlink_to(tmp_path / "secret")
+    (folder / "away").symlink_to(tmp_path)
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[64, 1])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    said = refused(save(folder / "m.onnx", *matmul(tensor)), tmp_path)
+    assert "'w'" in said
+    assert location in said
+    # By its own name it is read, also where the whole folder is a link.
+    tensor.external_data[0].value = "data"
+    (folder / "data").write_bytes(bytes(64 * 4))
+    save(folder / "m.onnx", *matmul(tensor))
+    (tmp_path / "link").symlink_to(folder)
+    succeeds(QTALE_COMPILE, tmp_path / "link/m.onnx", "-o", tmp_path / "m.so", "--cpu=native")
 
 
 def test_data_that_goes_while_it_is_used(model: Path, tmp_path: Path):

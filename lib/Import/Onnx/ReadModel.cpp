@@ -3,8 +3,8 @@
 //   .onnx     mapped, cut (CutTensors.cpp), parsed
 //   .onnxtxt  parsed as ONNX's text
 //
-// External data must lie within the model's folder, and have exactly the
-// bytes that the tensor's shape needs.
+// External data must lie within the model's folder, also when links are followed,
+// and have exactly the bytes that the tensor's shape needs.
 //
 //===----------------------------------------------------------------------===//
 
@@ -293,8 +293,25 @@ private:
     if (code || status.type() != sys::fs::file_type::regular_file)
       return error(tensor) << "needs the file '" << path << "': "
                            << (code ? code.message() : "it is no file");
+    if (leavesFolder(file))
+      return error(tensor) << "lies in '" << file
+                           << "', which is a link out of the model's folder; "
+                              "put the file itself beside the model";
     bytes = sizes[file] = status.getSize();
     return success();
+  }
+
+  /// Whether a link leads to another place than the name says. The model's own
+  /// folder may be reached by links.
+  bool leavesFolder(StringRef file) {
+    SmallString<128> named, real;
+    if (sys::fs::real_path(model.folder.empty() ? "." : model.folder, named))
+      return true;
+    sys::path::append(named, file);
+    sys::path::remove_dots(named);
+    SmallString<128> path(model.folder);
+    sys::path::append(path, file);
+    return sys::fs::real_path(path, real) || real != named;
   }
 
   InFlightDiagnostic error(const TensorProto &tensor) {

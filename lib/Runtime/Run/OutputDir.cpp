@@ -56,8 +56,14 @@ int OutputDir::add(const qtale_tensor &tensor) {
 
 int OutputDir::commit() {
   for (auto &[from, to] : files) {
-    if (std::rename(from.c_str(), to.c_str()) != 0)
-      return error("cannot write '%s': %s", to.c_str(), std::strerror(errno));
+    if (std::rename(from.c_str(), to.c_str()) != 0) {
+      int code =
+          error("cannot write '%s': %s", to.c_str(), std::strerror(errno));
+      for (const auto &[name, done] : files)
+        if (name.empty())
+          unlink(done.c_str());
+      return code;
+    }
     from.clear();
   }
   files.clear();

@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 using namespace qtale::tokenizer;
 
@@ -50,14 +51,18 @@ struct Tables {
     header.bytes = sizeof(Tables);
     header.flags = kByteFallback;
     header.bos = 1;
-    header.marker = {0, 0};
     header.pieces = {offsetof(Tables, pieces), kVocab};
     header.pieceHash = {offsetof(Tables, pieceHash), 1};
     header.mergeHash = {offsetof(Tables, mergeHash), 1};
     header.byteIds = {offsetof(Tables, byteIds), 256};
-    header.rawAdded = header.normAdded = header.normalize = {0, 0};
+    for (Section *empty :
+         {&header.rawAdded, &header.normAdded, &header.normalize, &header.split,
+          &header.patterns, &header.maps, &header.combining,
+          &header.compositions})
+      *empty = {0, 0};
     header.decode = {offsetof(Tables, decode), 1};
-    decode[0] = {StepKind::ByteFallback, {0, 0}, {0, 0}};
+    decode[0] = {};
+    decode[0].kind = StepKind::ByteFallback;
     for (uint32_t id = 0; id < kVocab; ++id) {
       char name[8];
       std::snprintf(name, sizeof(name), "<0x%02X>", (id - 3) & 255);
