@@ -20,7 +20,7 @@ config.test_exec_root = os.path.join(config.qtale_build, "test")
 
 # Pytest and GoogleTest drive those below the first line.
 config.excludes = ["Inputs", "models"]
-config.excludes += ["Fuzz", "Integration", "Python", "Runtime", "Target", "Tokenizer"]
+config.excludes += ["Conformance", "Differential", "Fuzz", "Integration", "Python", "Runtime", "Target", "Tokenizer"]
 
 path = [os.path.join(config.qtale_build, "bin"), config.llvm_tools, os.environ["PATH"]]
 config.environment["PATH"] = os.pathsep.join(path)
