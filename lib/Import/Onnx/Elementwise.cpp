@@ -361,6 +361,17 @@ struct IsZero {
   bool operator()(int64_t a, int64_t) const { return a == 0; }
 };
 
+/// Neg of axes and the like.
+static LogicalResult buildNeg(Node &n) {
+  Term &x = n.in(0);
+  if (!x.elements || x.rank() > 1 || x.dtype == TensorProto::BOOL)
+    return same<negate>(n);
+  Dims result;
+  for (OpFoldResult element : *x.elements)
+    result.push_back(n.g.math.sub(n.g.math.constant(0), element));
+  return n.set(0, n.g.fromElements(x.dtype, result, x.rank() == 0));
+}
+
 /// Equal of shapes, where all answers are known now.
 static LogicalResult buildEqual(Node &n) {
   if (auto operands = shapeOperands(n)) {
@@ -464,7 +475,7 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
   add("Sum", 13, same<fold<arith::AddFOp, arith::AddIOp>>);
   add("Mean", 13, same<meanOfAll>);
 
-  add("Neg", 13, same<negate>);
+  add("Neg", 13, buildNeg);
   add("Abs", 13, same<absolute>);
   add("Sqrt", 13, same<function<math::SqrtOp>>);
   add("Reciprocal", 13, same<reciprocal>);

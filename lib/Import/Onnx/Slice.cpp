@@ -36,9 +36,8 @@ static Term part(Node &n, Term &x, int64_t axis, OpFoldResult begin,
     return result;
   }
   // A slice may not begin at the end: not even one without elements.
-  if (llvm::any_of(result.dims, [](OpFoldResult dim) {
-        return isConstantIntValue(dim, 0);
-      })) {
+  auto isEmpty = [](OpFoldResult dim) { return isConstantIntValue(dim, 0); };
+  if (llvm::any_of(result.dims, isEmpty) || isEmpty(x.dims[axis])) {
     result.value = g.empty(result.dims, n.type(x));
     return result;
   }
