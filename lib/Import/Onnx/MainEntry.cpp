@@ -145,10 +145,6 @@ private:
   LogicalResult port(const onnx::ValueInfoProto &info, StringRef what,
                      RankedTensorType &type) {
     const auto &tensor = info.type().tensor_type();
-    if (!info.type().has_tensor_type())
-      return error() << what << " '" << info.name()
-                     << "' is no tensor, but a sequence, map, optional or "
-                        "sparse tensor; artifacts take and give tensors";
     Type element = elementType(b.getContext(), tensor.elem_type());
     if (!element)
       return error() << what << " '" << info.name() << "' has the element type "

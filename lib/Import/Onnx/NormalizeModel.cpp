@@ -320,7 +320,9 @@ static LogicalResult checkPorts(MLIRContext *context, Model &model) {
     for (const onnx::ValueInfoProto &port : ports) {
       if (!port.type().has_tensor_type())
         return emitError(model.loc(context))
-               << what << " '" << port.name() << "' is no tensor";
+               << what << " '" << port.name()
+               << "' is no tensor, but a sequence, map, optional or sparse "
+                  "tensor; artifacts take and give tensors";
       if (!port.type().tensor_type().has_shape())
         return emitError(model.loc(context))
                << what << " '" << port.name()
