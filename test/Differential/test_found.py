@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from random_graph import session
 
 import qtale
@@ -32,7 +33,12 @@ def test_is_right_now(path: Path, tmp_path: Path):
     with qtale.load(qtale.compile(path, tmp_path / "m.so", cpu="native")) as artifact:
         for size in (3, 1, 0):
             feed = inputs(model, size)
+            try:
+                all_wanted = judge.run(None, feed)
+            except InvalidArgument:
+                assert size == 0  # the judge takes no mean of nothing
+                continue
             results = artifact.run(feed)
-            for value, wanted in zip(model.graph.output, judge.run(None, feed), strict=True):
+            for value, wanted in zip(model.graph.output, all_wanted, strict=True):
                 assert results[value.name].shape == wanted.shape
                 np.testing.assert_allclose(results[value.name], wanted, rtol=1e-5)

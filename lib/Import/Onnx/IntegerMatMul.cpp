@@ -56,6 +56,8 @@ private:
   Term a, c;
   std::optional<Term> zeroA, zeroC;
   int64_t loops = 0;
+  /// The loop over k.
+  AffineExpr sumLoop;
   SmallVector<Value> operands;
   SmallVector<AffineMap> maps;
 };
@@ -165,11 +167,13 @@ FailureOr<Term> Product::spread(unsigned input, bool rows) {
 }
 
 void Product::addOperand(Term term, ArrayRef<AffineExpr> places) {
+  // k runs along the operands alone, also where it is 1.
   SmallVector<AffineExpr> exprs;
   for (auto [dim, place] :
        llvm::zip_equal(term.dims, places.take_back(term.rank())))
-    exprs.push_back(isConstantIntValue(dim, 1) ? g.b.getAffineConstantExpr(0)
-                                               : place);
+    exprs.push_back(isConstantIntValue(dim, 1) && place != sumLoop
+                        ? g.b.getAffineConstantExpr(0)
+                        : place);
   operands.push_back(g.tensor(term));
   maps.push_back(AffineMap::get(loops, 0, exprs, g.context()));
 }
@@ -190,7 +194,8 @@ Value Product::sum() {
   for (int64_t i = 0; i < batches; ++i)
     for (auto *places : {&ofA, &ofZeroA, &ofC, &ofZeroC, &ofSum})
       places->push_back(loop(i));
-  ofC.push_back(loop(k));
+  sumLoop = loop(k);
+  ofC.push_back(sumLoop);
   if (blocked) {
     // Only one operand needs to say how many blocks there are.
     Dims to(ArrayRef(c.dims).drop_back());
@@ -201,7 +206,7 @@ Value Product::sum() {
     column = loop(k - 1) * block + column;
   }
   ofC.push_back(loop(k + 1));
-  ofA.append({loop(batches), loop(k)});
+  ofA.append({loop(batches), sumLoop});
   ofZeroA.append({loop(batches), none});
   ofZeroC.append({none, column});
   ofSum.append({loop(batches), column});

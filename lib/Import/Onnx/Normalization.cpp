@@ -4,7 +4,7 @@
 //   x [.., A, D]           earlier axis: the normalized axes collapse to one
 //
 // Everything is computed in f32 (stash_type 1). Where a mean or deviation is
-// asked for, the norm is written out.
+// asked for, or D is known only at run time, the norm is written out.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,17 +40,24 @@ static FailureOr<Normalized> prepare(Node &n) {
       if (failed(n.axis(x, i)))
         return failure();
   ArrayRef<OpFoldResult> inner = ArrayRef(x.dims).drop_front(*axis);
-  auto size = getConstantIntValue(g.math.product(inner));
-  if (!size)
+  OpFoldResult size = g.math.product(inner);
+  auto known = getConstantIntValue(size);
+  if (!known && x.rows)
     return n.fail("needs normalized dimensions that are known; this model "
                   "leaves them open");
   Normalized result;
   result.axis = *axis;
   Dims flat(ArrayRef(x.dims).take_front(*axis));
-  flat.push_back(g.math.constant(*size));
-  Term collapsed = g.make(x.dtype, g.reshape(g.tensor(x), x.dims, flat), flat);
-  result.rows = toRows(n, collapsed, *size);
-  result.matrix = {g.math.product(ArrayRef(flat).drop_back()), flat.back()};
+  flat.push_back(size);
+  result.matrix = {g.math.product(ArrayRef(flat).drop_back()), size};
+  if (known) {
+    Term collapsed =
+        g.make(x.dtype, g.reshape(g.tensor(x), x.dims, flat), flat);
+    result.rows = toRows(n, collapsed, *known);
+  } else {
+    Value wide = g.castFloat(g.tensor(x), x.dims, g.b.getF32Type());
+    result.rows = g.reshape(wide, x.dims, result.matrix);
+  }
   auto vector = [&](unsigned i) -> Value {
     Term &term = n.in(i);
     // [D], or what broadcasts to it.
@@ -59,10 +66,18 @@ static FailureOr<Normalized> prepare(Node &n) {
     if (term.rank() > (int64_t)inner.size())
       return {};
     auto broadcasts = g.broadcast({term.dims, dims});
-    if (!broadcasts ||
-        !llvm::equal(staticShape(*broadcasts), staticShape(dims)))
+    if (!broadcasts)
       return {};
-    if (!llvm::equal(staticShape(term.dims), staticShape(dims)))
+    for (auto [wanted, got] : llvm::zip_equal(dims, *broadcasts)) {
+      auto a = getConstantIntValue(wanted), c = getConstantIntValue(got);
+      if (a && c && *a != *c)
+        return {};
+      g.math.check(got, wanted,
+                   n.inputName(i) + " doesn't fit the normalized axes");
+    }
+    if (!llvm::equal(term.dims, dims, [&](OpFoldResult a, OpFoldResult c) {
+          return g.math.same(a, c);
+        }))
       value = g.broadcastTo(value, term.dims, dims);
     return g.reshape(value, dims, {flat.back()});
   };
@@ -85,11 +100,92 @@ static LogicalResult finish(Node &n, const Normalized &norm, Value rows) {
   return n.set(n.g.reshape(value, norm.matrix, x.dims), x.dims);
 }
 
+/// The mean of each row, as a column.
+static Term meanOfRows(Node &n, Value rows, ArrayRef<OpFoldResult> matrix) {
+  GraphBuilder &g = n.g;
+  Type f32 = g.b.getF32Type();
+  Dims column{matrix[0], g.math.constant(1)};
+  Value sums = g.reduce(rows, matrix, {1}, g.scalar(f32, 0),
+                        [](Scalars s, ValueRange v) {
+                          return s.make<arith::AddFOp>(v[1], v[0]);
+                        });
+  Term total =
+      g.make(TensorProto::FLOAT, g.reshape(sums, {matrix[0]}, column), column);
+  Value size = arith::SIToFPOp::create(
+      g.b, g.loc, f32,
+      arith::IndexCastOp::create(g.b, g.loc, g.b.getI64Type(),
+                                 g.math.value(matrix[1])));
+  Value mean =
+      g.elementwise({&total}, column, f32, [&](Scalars s, ValueRange v) {
+        return s.make<arith::DivFOp>(v[0], size);
+      });
+  return g.make(TensorProto::FLOAT, mean, column);
+}
+
+namespace {
+/// Rows around their mean, and 1 / sqrt(mean of their squares + epsilon).
+struct Moments {
+  Term mean, centered, inverse;
+};
+} // namespace
+
+/// Of an RMS norm, rows are not shifted.
+static Moments moments(Node &n, const Normalized &norm, bool shifted) {
+  GraphBuilder &g = n.g;
+  Type f32 = g.b.getF32Type();
+  Moments result;
+  result.centered = g.make(TensorProto::FLOAT, norm.rows, norm.matrix);
+  if (shifted) {
+    result.mean = meanOfRows(n, norm.rows, norm.matrix);
+    Value centered =
+        g.elementwise({&result.centered, &result.mean}, norm.matrix, f32,
+                      [](Scalars s, ValueRange v) {
+                        return s.make<arith::SubFOp>(v[0], v[1]);
+                      });
+    result.centered = g.make(TensorProto::FLOAT, centered, norm.matrix);
+  }
+  Value squares = g.elementwise({&result.centered}, norm.matrix, f32,
+                                [](Scalars s, ValueRange v) {
+                                  return s.make<arith::MulFOp>(v[0], v[0]);
+                                });
+  Term variance = meanOfRows(n, squares, norm.matrix);
+  double epsilon = n.real("epsilon", 1e-5f);
+  Value inverse = g.elementwise(
+      {&variance}, variance.dims, f32, [&](Scalars s, ValueRange v) -> Value {
+        Value sum = s.make<arith::AddFOp>(v[0], s.constant(f32, epsilon));
+        return s.make<arith::DivFOp>(s.constant(f32, 1),
+                                     math::SqrtOp::create(s.b, s.loc, sum));
+      });
+  result.inverse = g.make(TensorProto::FLOAT, inverse, variance.dims);
+  return result;
+}
+
+/// The norm of rows whose size is not known.
+static Value writtenOut(Node &n, const Normalized &norm, bool shifted) {
+  GraphBuilder &g = n.g;
+  Moments parts = moments(n, norm, shifted);
+  Dims line{norm.matrix[1]};
+  Term scale = g.make(TensorProto::FLOAT, norm.scale, line), bias;
+  SmallVector<Term *> inputs{&parts.centered, &parts.inverse, &scale};
+  if (norm.bias) {
+    bias = g.make(TensorProto::FLOAT, norm.bias, line);
+    inputs.push_back(&bias);
+  }
+  return g.elementwise(
+      inputs, norm.matrix, g.b.getF32Type(), [](Scalars s, ValueRange v) {
+        Value y = s.make<arith::MulFOp>(v[0], v[1]);
+        y = s.make<arith::MulFOp>(y, v[2]);
+        return v.size() == 3 ? y : s.make<arith::AddFOp>(y, v[3]);
+      });
+}
+
 static LogicalResult buildRMS(Node &n) {
   FailureOr<Normalized> norm = prepare(n);
   if (failed(norm))
     return failure();
   GraphBuilder &g = n.g;
+  if (!getConstantIntValue(norm->matrix[1]))
+    return finish(n, *norm, writtenOut(n, *norm, /*shifted=*/false));
   FloatAttr epsilon = g.b.getF32FloatAttr(n.real("epsilon", 1e-5f));
   Value rows = RMSNormOp::create(g.b, g.loc, norm->rows.getType(), norm->rows,
                                  norm->scale, epsilon);
@@ -101,47 +197,14 @@ static LogicalResult setMoments(Node &n, const Normalized &norm) {
   GraphBuilder &g = n.g;
   if (n.in(0).rows)
     return n.fail("gives mean or deviation, which a session can't");
-  Type f32 = g.b.getF32Type();
-  double size = double(*getConstantIntValue(norm.matrix[1]));
-  Dims column{norm.matrix[0], g.math.constant(1)};
-  auto sum = [&](Value of) {
-    return g.make(TensorProto::FLOAT,
-                  g.reshape(g.reduce(of, norm.matrix, {1}, g.scalar(f32, 0),
-                                     [](Scalars s, ValueRange v) {
-                                       return s.make<arith::AddFOp>(v[1], v[0]);
-                                     }),
-                            {norm.matrix[0]}, column),
-                  column);
-  };
-  Term x = g.make(TensorProto::FLOAT, norm.rows, norm.matrix);
-  Term total = sum(norm.rows);
-  Value mean =
-      g.elementwise({&total}, column, f32, [&](Scalars s, ValueRange v) {
-        return s.make<arith::DivFOp>(v[0], s.constant(f32, size));
-      });
-  Term center = g.make(TensorProto::FLOAT, mean, column);
-  Value squares = g.elementwise({&x, &center}, norm.matrix, f32,
-                                [](Scalars s, ValueRange v) {
-                                  Value d = s.make<arith::SubFOp>(v[0], v[1]);
-                                  return s.make<arith::MulFOp>(d, d);
-                                });
-  Term variance = sum(squares);
-  double epsilon = n.real("epsilon", 1e-5f);
-  Value inverse = g.elementwise(
-      {&variance}, column, f32, [&](Scalars s, ValueRange v) -> Value {
-        Value mean = s.make<arith::DivFOp>(v[0], s.constant(f32, size));
-        Value sum = s.make<arith::AddFOp>(mean, s.constant(f32, epsilon));
-        return s.make<arith::DivFOp>(s.constant(f32, 1),
-                                     math::SqrtOp::create(s.b, s.loc, sum));
-      });
+  Moments parts = moments(n, norm, /*shifted=*/true);
   Dims dims(n.in(0).dims);
   for (size_t i = norm.axis; i < dims.size(); ++i)
     dims[i] = g.math.constant(1);
-  for (auto [i, value] : {std::pair(1u, mean), std::pair(2u, inverse)})
-    if (n.wants(i) &&
-        failed(n.set(i, g.make(TensorProto::FLOAT,
-                               g.reshape(value, column, dims), dims))))
-      return failure();
+  for (auto [i, term] :
+       {std::pair(1u, &parts.mean), std::pair(2u, &parts.inverse)})
+    if (n.wants(i))
+      (void)n.set(i, g.reshape(*term, dims));
   return success();
 }
 
@@ -150,11 +213,13 @@ static LogicalResult buildLayer(Node &n) {
   if (failed(norm))
     return failure();
   GraphBuilder &g = n.g;
+  if ((n.wants(1) || n.wants(2)) && failed(setMoments(n, *norm)))
+    return failure();
+  if (!getConstantIntValue(norm->matrix[1]))
+    return finish(n, *norm, writtenOut(n, *norm, /*shifted=*/true));
   FloatAttr epsilon = g.b.getF32FloatAttr(n.real("epsilon", 1e-5f));
   Value rows = LayerNormOp::create(g.b, g.loc, norm->rows.getType(), norm->rows,
                                    norm->scale, norm->bias, epsilon);
-  if ((n.wants(1) || n.wants(2)) && failed(setMoments(n, *norm)))
-    return failure();
   return finish(n, *norm, rows);
 }
 
@@ -207,13 +272,9 @@ static LogicalResult buildLp(Node &n) {
 
 void qtale::onnx_import::addNormalization(NodeTable &table) {
   table.add("RMSNormalization", 23, buildRMS, RowsRule::Axes)
-      .refuses("normalized dimensions that are known only at run time",
-               "the kernel is made for their size; give the input's shape")
       .refuses("a stash_type other than 1 (float)",
                "moments are computed in 32 bits");
   table.add("LayerNormalization", 17, buildLayer, RowsRule::Axes)
-      .refuses("normalized dimensions that are known only at run time",
-               "the kernel is made for their size; give the input's shape")
       .refuses("a stash_type other than 1 (float)",
                "moments are computed in 32 bits");
   table.add("Softmax", 13, buildSoftmax, RowsRule::Axes);

@@ -115,6 +115,9 @@ Value GraphBuilder::reshape(Value input, ArrayRef<OpFoldResult> from,
       groups->front().to.push_back(j);
     OpFoldResult fromSize = math.product(from), toSize = math.product(to);
     math.check(fromSize, toSize, "a reshape must keep the number of elements");
+    // Nothing moves, and a product of open dimensions and 0 is not open.
+    if (isConstantIntValue(fromSize, 0) || isConstantIntValue(toSize, 0))
+      return empty(to, type);
     auto flat = RankedTensorType::get({staticOrDynamic(toSize)}, type);
     Dims flatDims;
     SmallVector<ReassociationIndices> all{groups->front().from};

@@ -30,29 +30,44 @@ static LogicalResult buildRotary(Node &n) {
     if (heads <= 0)
       return n.fail("needs num_heads for a tensor of 3 dimensions");
     auto width = getConstantIntValue(dims[2]);
-    if (!width || *width % heads)
+    if (width && *width % heads)
       return n.fail("needs a last dimension that num_heads divides");
+    OpFoldResult each = g.math.div(dims[2], g.math.constant(heads));
+    g.math.check(
+        g.math.mul(each, g.math.constant(heads)), dims[2],
+        "RotaryEmbedding: num_heads doesn't divide the last dimension");
     dims[2] = g.math.constant(heads);
-    dims.push_back(g.math.constant(*width / heads));
+    dims.push_back(each);
     seqAxis = 1;
   } else if (x.rank() != 4) {
     return n.fail("needs a tensor of 3 or 4 dimensions");
   }
-  auto size = getConstantIntValue(dims[3]);
-  if (!size)
-    return n.fail("needs a head size that is known");
-  int64_t rotated = n.integer("rotary_embedding_dim", 0);
-  if (!rotated)
-    rotated = *size;
-  int64_t half = rotated / 2;
+  // What is known is compared now, the rest when it runs.
+  int64_t part = n.integer("rotary_embedding_dim", 0);
+  OpFoldResult rotated = part ? g.math.constant(part) : dims[3],
+               half = g.math.div(rotated, g.math.constant(2));
+  auto fits = [&](OpFoldResult a, OpFoldResult c, const Twine &message) {
+    auto known = getConstantIntValue(a), other = getConstantIntValue(c);
+    if (known && other && *known != *other)
+      return false;
+    g.math.check(a, c, message);
+    return true;
+  };
   bool positions = n.has(3);
-  if (rotated < 0 || rotated > *size || rotated % 2 ||
-      cos.rank() != (positions ? 2 : 3) || sin.rank() != cos.rank())
+  if (part < 0 || cos.rank() != (positions ? 2 : 3) ||
+      sin.rank() != cos.rank() ||
+      !fits(g.math.mul(half, g.math.constant(2)), rotated,
+            "RotaryEmbedding rotates an odd number of values") ||
+      !fits(g.math.min(rotated, dims[3]), rotated,
+            "RotaryEmbedding rotates more values than a head has"))
     return n.fail("the shapes of cos_cache and sin_cache don't fit");
   for (Term *cache : {&cos, &sin})
-    if (!isConstantIntValue(cache->dims.back(), half))
-      return n.fail("cos_cache and sin_cache must have " + Twine(half) +
-                    " columns");
+    if (!fits(cache->dims.back(), half,
+              "RotaryEmbedding: cos_cache and sin_cache need a column for each "
+              "pair of values"))
+      return n.fail("cos_cache and sin_cache must have " +
+                    Twine(*getConstantIntValue(half)) + " columns");
+  Value rotatedCount = g.math.value(rotated), pairs = g.math.value(half);
   Value input = g.reshape(g.tensor(x), x.dims, dims);
   Value cosTable = g.tensor(cos), sinTable = g.tensor(sin);
   Value ids = positions ? n.tensor(3) : Value();
@@ -71,13 +86,12 @@ static LogicalResult buildRotary(Node &n) {
                       s.make<arith::RemUIOp>(d, s.index(2)), s.index(0));
       partner = s.make<arith::XOrIOp>(d, s.index(1));
     } else {
-      isFirst = s.cmp(arith::CmpIPredicate::ult, d, s.index(half));
-      pair = s.select(isFirst, d, s.make<arith::SubIOp>(d, s.index(half)));
-      partner =
-          s.select(isFirst, s.make<arith::AddIOp>(d, s.index(half)), pair);
+      isFirst = s.cmp(arith::CmpIPredicate::ult, d, pairs);
+      pair = s.select(isFirst, d, s.make<arith::SubIOp>(d, pairs));
+      partner = s.select(isFirst, s.make<arith::AddIOp>(d, pairs), pair);
     }
     // Beyond the rotated part these are not used, but must be in range.
-    Value isRotated = s.cmp(arith::CmpIPredicate::ult, d, s.index(rotated));
+    Value isRotated = s.cmp(arith::CmpIPredicate::ult, d, rotatedCount);
     pair = s.select(isRotated, pair, s.index(0));
     partner = s.select(isRotated, partner, d);
 
@@ -158,7 +172,5 @@ static LogicalResult buildRope(StepNode &n) {
 }
 
 void qtale::onnx_import::addRotary(NodeTable &table) {
-  table.add("RotaryEmbedding", 23, buildRotary, buildRope)
-      .refuses("numbers or sizes of heads that are known only at run time",
-               "loops are made for them; give the inputs' shapes");
+  table.add("RotaryEmbedding", 23, buildRotary, buildRope);
 }

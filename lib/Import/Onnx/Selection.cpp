@@ -234,6 +234,11 @@ static LogicalResult buildTopK(Node &n) {
   dims[*axis] = *k;
   slices[*axis] = g.math.constant(1);
   Type type = n.type(x), wide = g.computeType(type), i64 = g.b.getI64Type();
+  // No slice may be taken of nothing.
+  if (llvm::is_contained(staticShape(dims), 0)) {
+    (void)n.set(0, g.make(x.dtype, g.empty(dims, type), dims));
+    return n.set(1, g.make(TensorProto::INT64, g.empty(dims, i64), dims));
+  }
   Value input = g.tensor(x), count = g.math.value(*k),
         size = g.math.value(x.dims[*axis]);
   SmallVector<Value> counts;
