@@ -302,26 +302,35 @@ static LogicalResult buildArg(Node &n) {
   bool last = n.integer("select_last_index", 0);
   bool greatest = n.proto.op_type() == "ArgMax";
   OpFoldResult dim = x.dims[*axis];
-  if (isConstantIntValue(dim, 0))
-    return n.fail("chooses along an axis without elements");
-  Scalars outer{g.b, g.loc};
-  Value size = g.math.value(dim), input = g.tensor(x);
-  if (!getConstantIntValue(dim))
-    cf::AssertOp::create(
-        g.b, g.loc, outer.cmp(CmpIPredicate::ne, size, outer.index(0)),
-        n.proto.op_type() + " chooses along an axis without elements");
-  Dims dims(x.dims);
+  Dims dims(x.dims), reduced(x.dims);
+  reduced.erase(reduced.begin() + *axis);
   if (keep)
     dims[*axis] = g.math.constant(1);
   else
-    dims.erase(dims.begin() + *axis);
+    dims = reduced;
+  Type wide = g.computeType(n.type(x)), i64 = g.b.getI64Type();
+  // Nobody chooses where there are no results.
+  OpFoldResult count = g.math.product(reduced);
+  if (isConstantIntValue(count, 0))
+    return n.set(0, g.make(TensorProto::INT64, g.empty(dims, i64), dims));
+  if (isConstantIntValue(dim, 0) && getConstantIntValue(count))
+    return n.fail("chooses along an axis without elements");
+  Scalars outer{g.b, g.loc};
+  if (!getConstantIntValue(dim) || isConstantIntValue(dim, 0)) {
+    auto compared = [&](CmpIPredicate predicate, OpFoldResult a) {
+      return outer.cmp(predicate, g.math.value(a), outer.index(0));
+    };
+    cf::AssertOp::create(
+        g.b, g.loc,
+        outer.make<arith::OrIOp>(compared(CmpIPredicate::ne, dim),
+                                 compared(CmpIPredicate::eq, count)),
+        n.proto.op_type() + " chooses along an axis without elements");
+  }
 
   // A fold of elements and their places: unlike a loop within an elementwise
   // body, it is not repeated for each element of what reads it.
   Order order{isUnsigned(x.dtype)};
-  Type type = n.type(x), wide = g.computeType(type), i64 = g.b.getI64Type();
-  Dims reduced(x.dims);
-  reduced.erase(reduced.begin() + *axis);
+  Value input = g.tensor(x);
   SmallVector<AffineExpr> kept;
   SmallVector<utils::IteratorType> loops(x.rank(),
                                          utils::IteratorType::parallel);
