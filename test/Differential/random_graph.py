@@ -29,8 +29,35 @@ from onnx import helper, numpy_helper
 FLOATS = ("float32", "float64")
 INTEGERS = ("int64", "int32", "int8", "uint8")
 TYPES = (*FLOATS, *INTEGERS, "bool")
+#: Rounded after each node, or not, as the judge's casts come: never exact where it is computed.
+HALF = ("float16",)
+#: Types that few of the judge's kernels have beside those that only move numbers.
+RARE = ("int16", "uint16", "uint32", "uint64")
 #: Large values would leave what floats and integers represent without rounding.
 LARGEST = 1 << 14
+#: Operators that round nothing.
+MOVES = [
+    "Concat",
+    "DepthToSpace",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Identity",
+    "Pad",
+    "Reshape",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "TopK",
+    "Transpose",
+    "Trilu",
+    "Unsqueeze",
+    "Where",
+]
 
 
 def onnx_type(dtype: str) -> int:
@@ -137,12 +164,12 @@ class Graph:
         """Numbers from low to high, in quarters where they are floats."""
         seed = np.random.default_rng(self.integer(0, 1 << 16))
         if dtype == "bool":
-            return seed.integers(0, 2, shape).astype(bool)
+            return np.asarray(seed.integers(0, 2, shape), bool)
         if dtype.startswith("u"):
             low = max(low, 0)
-        if dtype in FLOATS:
-            return (seed.integers(4 * low, 4 * high + 1, shape) / 4).astype(dtype)
-        return seed.integers(low, high + 1, shape).astype(dtype)
+        if dtype in FLOATS or dtype in HALF:
+            return np.asarray(seed.integers(4 * low, 4 * high + 1, shape) / 4, dtype)
+        return np.asarray(seed.integers(low, high + 1, shape), dtype)
 
     def input(self, array: np.ndarray) -> Value:
         """A new input: dimensions are numbers, or symbols, known ones where the size fits."""
@@ -174,8 +201,13 @@ class Graph:
         return value
 
     def integers(self, numbers: list[int]) -> Value:
-        """What tells of shapes and axes: constants, as exporters write them."""
-        return self.constant(np.array(numbers, np.int64))
+        """What tells of shapes and axes: constants, as exporters write them; at times an input."""
+        array = np.array(numbers, np.int64)
+        if self.integer(0, 7):
+            return self.constant(array)
+        value = Value(self.name("x"), array, True, magnitude(array))
+        self.inputs.append(Input(value, list(array.shape)))
+        return value  # not among the operands of others: it holds an axis or a size
 
     def new(self, dtype: str, shape: tuple[int, ...], low: int = -8, high: int = 8) -> Value:
         array = self.elements(dtype, shape, low, high)
@@ -214,10 +246,17 @@ class Graph:
     # ---- Nodes ------------------------------------------------------------------------------
 
     def node(
-        self, op: str, operands: list[Value | None], outputs: int = 1, exact=None, **attributes
+        self,
+        op: str,
+        operands: list[Value | None],
+        outputs: int = 1,
+        exact: bool | None = None,
+        last: bool = False,
+        **attributes,
     ):
         """Adds a node if it can be run alone. `exact`: whether its results can be, for operators
-        that only move numbers or whose rounding is seen in the results themselves."""
+        that only move numbers or whose rounding is seen in the results themselves. `last`: no
+        other node reads the results, which may be any numbers."""
         names = [operand.name if operand else "" for operand in operands]
         results = [self.name("v") for _ in range(outputs)]
         made = helper.make_node(op, names, results, **attributes)
@@ -227,27 +266,35 @@ class Graph:
         pure = all(operand.exact for operand in given) if exact is None else exact
         values = []
         for name, array in zip(results, arrays, strict=True):
-            size = magnitude(array)
+            size = magnitude(array[np.isfinite(array)] if last else array)
             if not size <= LARGEST or array.ndim > 5 or array.size > 4096:
                 raise Discarded
-            values.append(Value(name, array, pure and is_exact(array), max(scale, size)))
+            untouched = pure and is_exact(array) and (array.dtype != np.float16 or op in MOVES)
+            values.append(Value(name, array, untouched, max(scale, size)))
         self.nodes.append(made)
-        self.values += values
+        if not last:
+            self.values += values
         self.results += values
         return values[0]
 
-    def branch(self, condition: Value, captured: Value, graphs: list[onnx.GraphProto]) -> Value:
-        """An If whose branches read an outer value."""
-        name = self.name("v")
+    def branch(
+        self, condition: Value, captured: list[Value], graphs: list[onnx.GraphProto]
+    ) -> list[Value]:
+        """An If whose branches read outer values."""
+        names = [self.name("v") for _ in graphs[0].output]
         node = helper.make_node(
-            "If", [condition.name], [name], then_branch=graphs[0], else_branch=graphs[1]
+            "If", [condition.name], names, then_branch=graphs[0], else_branch=graphs[1]
         )
-        (array,) = self.run_alone(node, [condition, captured])
-        value = Value(name, array, captured.exact, captured.scale)
+        arrays = self.run_alone(node, [condition, *captured])
+        scale = 4 * max(value.scale for value in captured)
+        values = [
+            Value(name, array, False, max(scale, magnitude(array)))
+            for name, array in zip(names, arrays, strict=True)
+        ]
         self.nodes.append(node)
-        self.values.append(value)
-        self.results.append(value)
-        return value
+        self.values += values
+        self.results += values
+        return values
 
     def run_alone(self, node: onnx.NodeProto, operands: list[Value]) -> list[np.ndarray]:
         distinct = {operand.name: operand for operand in operands}.values()

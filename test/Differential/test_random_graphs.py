@@ -34,7 +34,15 @@ COUNT = int(os.environ.get("QTALE_RANDOM_GRAPHS", "100"))
 SEED = int(os.environ.get("QTALE_RANDOM_SEED", "0"))
 
 #: Refusals in the compiler's own words: a message of MLIR's is a mistake of ours.
-REFUSAL = re.compile(r"not supported|: needs |leaves them open|must have|doesn't fit|known")
+REFUSAL = re.compile(
+    r"not supported|is refused: |: needs |leaves them open|must have|doesn't fit|known"
+)
+
+#: What differs between refusals for one reason.
+NAMES = re.compile(r"m\.onnx: |'\w+ of 'v\d+'': |\d+")
+
+#: Of a few nodes. The judge's casts around float16 keep some results in float32, unrounded.
+PRECISION = {"float16": 2**-7, "float32": 1e-5, "float64": 1e-9}
 
 #: What became of the graphs, for the report at the end.
 OUTCOMES: collections.Counter[str] = collections.Counter()
@@ -42,9 +50,11 @@ OUTCOMES: collections.Counter[str] = collections.Counter()
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    graph = Graph(draw, draw(st.integers(14, 24)))
+    # Half of them of the newest opsets, which have the operators of language models.
+    graph = Graph(draw, draw(st.sampled_from((*range(14, 25), *[23, 24] * 4))))
     usable = sorted(name for name, (since, _) in OPERATORS.items() if since <= graph.opset)
-    for name in draw(st.lists(st.sampled_from(usable), min_size=1, max_size=8)):
+    for _ in range(draw(st.integers(1, 15))):
+        name = draw(st.sampled_from(usable))
         try:
             OPERATORS[name][1](graph)
         except Discarded:
@@ -56,12 +66,14 @@ def other_sizes(graph: Graph) -> list[dict[str, np.ndarray]]:
     """Inputs of the sizes drawn, and of others; indices stay, and may then be out of range."""
     feeds = [{i.value.name: i.value.array for i in graph.inputs}]
     if graph.sizes:
-        sizes = {symbol: graph.size() for symbol in graph.sizes}
+        # Of no number there is no mean: 0 here, none there.
+        least = int(any(node.op_type == "ReduceMean" for node in graph.nodes))
+        sizes = {symbol: max(graph.size(), least) for symbol in graph.sizes}
         feed = {}
         for i in graph.inputs:
             shape = tuple(sizes.get(d, d) for d in i.dims)
             old = i.value.array.reshape(-1)
-            feed[i.value.name] = np.resize(old, shape) if old.size else np.zeros(shape, old.dtype)
+            feed[i.value.name] = np.resize(old, shape) if old.size else np.ones(shape, old.dtype)
         feeds.append(feed)
     return feeds
 
@@ -90,7 +102,7 @@ def agree(got: np.ndarray, wanted: np.ndarray, scale: float) -> None:
     if wanted.dtype.kind != "f":
         np.testing.assert_array_equal(got, wanted)
         return
-    relative = 1e-5 if wanted.dtype == np.float32 else 1e-9
+    relative = PRECISION[wanted.dtype.name]
     np.testing.assert_allclose(got, wanted, rtol=relative, atol=relative * scale)
 
 
@@ -137,14 +149,14 @@ def test_agrees_with_onnxruntime(folder: Path, graph: Graph):
         return
     refusal = compile_graph(model, folder)
     if refusal is not None:
-        message = refusal.splitlines()[0].split("error:")[-1].strip()
+        message = NAMES.sub("", refusal.splitlines()[0].split("error:")[-1]).strip()
         named = any(re.search(rf"\b{node.op_type}\b", refusal) for node in model.graph.node)
         reasoned = REFUSAL.search(refusal) and "' op " not in refusal
         if not (named and reasoned):
             pytest.fail(f"refused without a reason: {refusal}\n{text_of(model)}")
         OUTCOMES[f"refused: {message}"] += 1
         return
-    scales = {v.name: v.scale for v in graph.values}
+    scales = {v.name: v.scale for v in graph.results}
     for turn, feed in enumerate(other_sizes(graph)):
         try:
             wanted = judge.run(None, feed)
@@ -164,7 +176,8 @@ def test_agrees_with_onnxruntime(folder: Path, graph: Graph):
             pytest.fail(f"an error where onnxruntime has a result: {got}\n{text_of(model)}")
         for value, result in zip(model.graph.output, wanted, strict=True):
             # The scale is that of the sizes drawn; others have their own results only.
-            size = float(np.abs(result.astype(float)).max(initial=0))
+            numbers = result.astype(float)
+            size = float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0))
             try:
                 agree(got[value.name], result, max(scales[value.name], size))
             except AssertionError as difference:
