@@ -4,6 +4,9 @@
 //   parallel loops        divided; a barrier follows each
 //   other writes          if (thread == 0) { … }  barrier
 //
+// What one thread does next to each other is one block with one barrier, loads
+// between that only it needs included.
+//
 // A thread that still reads for its own arithmetic must not be overtaken by a
 // write: a barrier stands between such loads and the next write.
 //
@@ -70,6 +73,7 @@ public:
   LogicalResult share(Block &block) {
     for (Operation &op : llvm::make_early_inc_range(block)) {
       if (isParallel(&op)) {
+        last.reset();
         beforeWrite(&op);
       } else if (op.getNumRegions() && isDividedWithin(&op)) {
         // A sequential loop or branch around parallel ones. Reads before it
@@ -77,12 +81,14 @@ public:
         bool before =
             readSinceBarrier || (isa<LoopLikeOpInterface>(op) && reads(&op));
         bool after = before;
+        last.reset();
         for (Region &region : op.getRegions())
           for (Block &inner : region) {
             readSinceBarrier = before;
             if (failed(share(inner)))
               return failure();
             after |= readSinceBarrier;
+            last.reset();
           }
         readSinceBarrier = after;
       } else if (writes(&op)) {
@@ -111,6 +117,8 @@ private:
     if (contains(op, llvm::IsaPred<cf::AssertOp>))
       return op->emitError("writes memory and asserts: the team can't share "
                            "it");
+    if (joinLast(op))
+      return success();
     beforeWrite(op);
     ImplicitLocOpBuilder b(op->getLoc(), op);
     Value isFirst =
@@ -120,10 +128,50 @@ private:
     auto once = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
     op->moveBefore(once.thenBlock()->getTerminator());
     b.setInsertionPointAfter(once); // it moved with the operation
-    BarrierOp::create(b, context);
+    last = {once, BarrierOp::create(b, context)};
     return success();
   }
 
+  /// Moves what one thread did last down to `op`, which it does then too. Between
+  /// them no memory is read but for values that this thread alone needs.
+  bool joinLast(Operation *op) {
+    if (!last)
+      return false;
+    llvm::SetVector<Operation *> moved;
+    for (Operation *between = last->end->getNextNode(); between != op;
+         between = between->getNextNode()) {
+      bool follows = llvm::any_of(between->getOperands(), [&](Value operand) {
+        return moved.contains(operand.getDefiningOp());
+      });
+      if (isa<cf::AssertOp>(between) ? !follows : isMemoryEffectFree(between)) {
+        if (follows || between->getNumRegions())
+          moved.insert(between);
+      } else if (reads(between) && !writes(between) &&
+                 !contains(between, llvm::IsaPred<cf::AssertOp>)) {
+        moved.insert(between);
+      } else {
+        return false;
+      }
+    }
+    moved.insert(op);
+    for (Operation *each : moved)
+      for (Operation *user : each->getUsers())
+        if (!moved.contains(op->getBlock()->findAncestorOpInBlock(*user)))
+          return false;
+    last->body->moveBefore(op);
+    last->end->moveAfter(op);
+    for (Operation *each : moved)
+      each->moveBefore(last->body.thenBlock()->getTerminator());
+    readSinceBarrier = false;
+    return true;
+  }
+
+  /// What one thread does, in this block, and the barrier behind it.
+  struct Once {
+    scf::IfOp body;
+    Operation *end;
+  };
+  std::optional<Once> last;
   Value context;
   bool readSinceBarrier = false;
 };

@@ -1,7 +1,8 @@
 // RUN: qtale-opt %s --pass-pipeline="builtin.module(func.func(qtale-share-work))" | FileCheck %s
 //
 // What writes memory outside of parallel loops is done by the first thread,
-// between barriers; no write overtakes a load that all threads repeat.
+// between barriers, neighbours together; no write overtakes a load that all threads
+// repeat.
 
 func.func private @kernel(!qtale.context, memref<4xf32>)
 
@@ -156,5 +157,82 @@ func.func @branch_that_asserts(%context: !qtale.context, %flag: i1, %ok: i1, %a:
     cf.assert %ok, "in range"
     memref.store %x, %a[%c0] : memref<4xf32>
   }
+  return
+}
+
+// One block for both, with the load that only the second needs.
+// CHECK-LABEL: @neighbours
+// CHECK:       cf.assert
+// CHECK:       scf.if
+// CHECK-NEXT:    memref.store
+// CHECK-NEXT:    %[[X:.*]] = memref.load
+// CHECK-NEXT:    %[[Y:.*]] = arith.addf %[[X]], %[[X]]
+// CHECK-NEXT:    memref.store %[[Y]]
+// CHECK-NEXT:    scf.for
+// CHECK:       qtale.barrier
+// CHECK-NOT:   qtale.barrier
+// CHECK:       return
+func.func @neighbours(%context: !qtale.context, %a: memref<4xf32>, %b: memref<4xf32>, %x: f32, %ok: i1) {
+  %c0 = arith.constant 0 : index
+  memref.store %x, %a[%c0] : memref<4xf32>
+  cf.assert %ok, "what no load decides"
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %y = memref.load %a[%c0] : memref<4xf32>
+  %z = arith.addf %y, %y : f32
+  memref.store %z, %b[%c0] : memref<4xf32>
+  scf.for %i = %c0 to %c4 step %c1 {
+    memref.store %x, %b[%i] : memref<4xf32>
+  }
+  return
+}
+
+// All threads need the value: they load it between barriers.
+// CHECK-LABEL: @neighbours_of_a_result
+// CHECK:       scf.if
+// CHECK-NEXT:    memref.store
+// CHECK-NEXT:  }
+// CHECK-NEXT:  qtale.barrier
+// CHECK-NEXT:  memref.load
+// CHECK-NEXT:  qtale.barrier
+// CHECK:       scf.if
+// CHECK:       qtale.barrier
+func.func @neighbours_of_a_result(%context: !qtale.context, %a: memref<4xf32>, %b: memref<4xf32>, %x: f32) -> f32 {
+  %c0 = arith.constant 0 : index
+  memref.store %x, %a[%c0] : memref<4xf32>
+  %y = memref.load %a[%c0] : memref<4xf32>
+  memref.store %y, %b[%c0] : memref<4xf32>
+  return %y : f32
+}
+
+// All threads stop where what was written says so.
+// CHECK-LABEL: @neighbours_of_an_assert
+// CHECK:       scf.if
+// CHECK:       qtale.barrier
+// CHECK-NEXT:  %[[OK:.*]] = memref.load
+// CHECK-NEXT:  cf.assert %[[OK]]
+// CHECK-NEXT:  qtale.barrier
+// CHECK:       scf.if
+// CHECK:       qtale.barrier
+func.func @neighbours_of_an_assert(%context: !qtale.context, %a: memref<i1>, %flag: i1) {
+  memref.store %flag, %a[] : memref<i1>
+  %ok = memref.load %a[] : memref<i1>
+  cf.assert %ok, "as written"
+  memref.store %flag, %a[] : memref<i1>
+  return
+}
+
+// What a kernel between them reads is written before it.
+// CHECK-LABEL: @around_a_kernel
+// CHECK:       scf.if
+// CHECK:       qtale.barrier
+// CHECK-NEXT:  call @kernel
+// CHECK:       scf.if
+// CHECK:       qtale.barrier
+func.func @around_a_kernel(%context: !qtale.context, %a: memref<4xf32>, %x: f32) {
+  %c0 = arith.constant 0 : index
+  memref.store %x, %a[%c0] : memref<4xf32>
+  func.call @kernel(%context, %a) : (!qtale.context, memref<4xf32>) -> ()
+  memref.store %x, %a[%c0] : memref<4xf32>
   return
 }

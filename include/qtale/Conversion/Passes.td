@@ -92,7 +92,7 @@ def ShareWork : Pass<"qtale-share-work", "::mlir::func::FuncOp"> {
   let description = [{
     Every thread of the team executes an entry. Parallel loops divide their
     iterations; arithmetic is repeated by all; whatever else writes memory is
-    done by thread 0 between barriers.
+    done by thread 0 between barriers, neighbours in one block.
 
     Requires: the function takes the context first.
   }];
