@@ -72,6 +72,10 @@ private:
       return error;
     for (int64_t r = 0; r < height; ++r) {
       float *weights = scratch.data() + r * stride;
+      if (format.getBytesType()) {
+        packBytes(weights, row + r, first, width);
+        continue;
+      }
       Error error = scheme ? packInteger(weights, row + r, first, width)
                            : packFloat(weights, row + r, first, width);
       if (error)
@@ -134,6 +138,23 @@ private:
       if (Error error = packInteger(zeros.data(), row, 0, k))
         return error;
     return Error::success();
+  }
+
+  //===--- Bytes ----------------------------------------------------------===//
+
+  /// Adds to the row's sum what it stores.
+  void packBytes(const float *weights, int64_t row, int64_t first,
+                 int64_t width) {
+    int bias = format.getBytesType().isUnsigned() ? 0 : 128;
+    int64_t lane = row % tileRows;
+    uint8_t *tile = tileOf(row), *values = tile + PackedAttr::sumBytes;
+    uint32_t sum = llvm::support::endian::read32le(tile + 4 * lane);
+    for (int64_t k = first; k < first + width; ++k) {
+      uint8_t value = int(weights[k - first]) + bias;
+      values[k / 4 * 4 * tileRows + 4 * lane + k % 4] = value;
+      sum += value;
+    }
+    llvm::support::endian::write32le(tile + 4 * lane, sum);
   }
 
   //===--- Floats ---------------------------------------------------------===//

@@ -122,6 +122,8 @@ std::string qtale::getSchemeName(PackedAttr packed) {
   if (IntAttr scheme = packed.getScheme())
     stream << "int" << scheme.getBits() << "/" << scheme.getGroup()
            << (scheme.getAsymmetric() ? " asymmetric" : "");
+  else if (IntegerType bytes = packed.getBytesType())
+    stream << (bytes.isUnsigned() ? "uint8" : "int8");
   else
     stream << packed.getFloat();
   return name;

@@ -161,3 +161,35 @@ def test_floats(
     )
     tensors, _ = module.write()
     assert tensors["w"].tobytes() == expected + bytes(-len(expected) % 64)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("shape", [(16, 64), (33, 7), (1, 1), (300, 2050)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_bytes(
+    module: Module,
+    random: np.random.Generator,
+    dtype: type,
+    shape: tuple[int, int],
+    transposed: bool,
+):
+    """Sums of a tile's rows, then 4 k at a time; stored unsigned."""
+    low = np.iinfo(dtype).min
+    w = random.integers(low, low + 256, shape).astype(dtype)
+    w[shape[0] // 2] = low + 255
+    stored = np.pad(
+        w.astype(np.int32) - low,
+        [(0, -size % step) for size, step in zip(shape, (16, 4), strict=True)],
+    )
+    expected = b""
+    for tile in stored.reshape(-1, TILE, stored.shape[1]):
+        values = tile.astype(np.uint8).reshape(TILE, -1, 4).transpose(1, 0, 2)
+        expected += tile.sum(1, dtype=np.int32).tobytes() + values.tobytes()
+    recipe = module.source(np.array(w.T, order="C") if transposed else w)
+    if transposed:
+        recipe = f"#qtale.transpose<{recipe}, [1, 0]>"
+    element = ELEMENTS[np.dtype(dtype).name]
+    kind = tensor_type(shape, element, f"#qtale.packed<{element}>")
+    module.weight("w", kind, f"#qtale.pack<{recipe}>", len(expected))
+    tensors, _ = module.write()
+    assert tensors["w"].tobytes() == expected + bytes(-len(expected) % 64)

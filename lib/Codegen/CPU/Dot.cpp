@@ -12,7 +12,7 @@
 //
 // vpmaddubsw's sums fit 16 bits with u4, those of 8 dots in a chain together too
 // (8 * 2 * 15 * 127), so vpmaddwd widens them once. Sums of two of smull's products
-// (2 * 128 * 127) also do. -: widened and added in 32 bits, since saturating sums
+// (2 * 128 * 127) also do, unless activations may be -128. -: widened and added in 32 bits, since saturating sums
 // are wrong. A u4 is also an i8.
 //
 //===----------------------------------------------------------------------===//
@@ -116,7 +116,8 @@ private:
       return call(b, name, b.i32x(4), {acc, w, x});
     });
   }
-  /// Products in 16 bits, their sums by twos too; then by fours in 32.
+  /// Products in 16 bits, their sums by twos too, where those fit; then by fours
+  /// in 32.
   static Value widened(KernelBuilder &b, DotOp op) {
     auto i16 = [&](int64_t size) {
       return VectorType::get({size}, b.getI16Type());
@@ -125,10 +126,16 @@ private:
       Value products =
           arith::MulIOp::create(b, arith::ExtSIOp::create(b, i16(16), w),
                                 arith::ExtSIOp::create(b, i16(16), x));
-      Value twos = call(b, "llvm.aarch64.neon.addp.v8i16", i16(8),
-                        {slice(b, products, 0, 8), slice(b, products, 8, 8)});
-      Value fours =
-          call(b, "llvm.aarch64.neon.saddlp.v4i32.v8i16", b.i32x(4), {twos});
+      Value low = slice(b, products, 0, 8), high = slice(b, products, 8, 8);
+      auto inPairs = [&](Value values) {
+        return call(b, "llvm.aarch64.neon.saddlp.v4i32.v8i16", b.i32x(4),
+                    {values});
+      };
+      Value fours = op.getFullInput()
+                        ? call(b, "llvm.aarch64.neon.addp.v4i32", b.i32x(4),
+                               {inPairs(low), inPairs(high)})
+                        : inPairs(call(b, "llvm.aarch64.neon.addp.v8i16",
+                                       i16(8), {low, high}));
       return arith::AddIOp::create(b, acc, fours);
     });
   }
@@ -140,7 +147,7 @@ private:
   /// Dots whose sums stay in 16 bits as long as they follow each other.
   bool isChained(DotOp op) const {
     return set == InstructionSet::AVX2 && op.getBits() <= 4 &&
-           !op.getSignedWeights();
+           !op.getSignedWeights() && !op.getFullInput();
   }
   /// The dot that alone goes on from the sums of `op`.
   static DotOp getNext(DotOp op) {

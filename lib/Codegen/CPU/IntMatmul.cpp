@@ -132,7 +132,8 @@ Value dotBlock(KernelBuilder &b, ArrayRef<Value> weights, int64_t bits,
   for (auto [i, vector] : llvm::enumerate(weights)) {
     int64_t k = bits == 4 ? i / 2 * 4 + i % 2 * blockK / 2 : 4 * i;
     sum = DotOp::create(b, b.i32x(), vector, x.word(k), sum,
-                        b.getI64IntegerAttr(bits), isSigned);
+                        b.getI64IntegerAttr(bits), isSigned,
+                        /*full_input=*/UnitAttr());
   }
   return sum;
 }

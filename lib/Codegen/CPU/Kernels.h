@@ -135,6 +135,20 @@ void addResidual(KernelBuilder &b, llvm::MutableArrayRef<mlir::Value> sums,
 void storeBlock(KernelBuilder &b, llvm::ArrayRef<mlir::Value> values,
                 OutputBlock at, int64_t n, mlir::Value out);
 
+// ByteMatmul.cpp
+/// A product of bytes; zero points may be null. A row of scratch holds
+/// byteMatmulScratch(k) bytes.
+struct ByteProduct {
+  mlir::Value input, weight;
+  Matrix matrix;
+  mlir::Value inputZero, weightZero;
+  bool unsignedInput;
+  mlir::Value out, scratch;
+};
+int64_t byteMatmulScratch(int64_t k);
+void buildByteMatmul(KernelBuilder &b, const Level &level,
+                     const ByteProduct &product);
+
 // KVCache.cpp; `context`, `index`: the cache's handle
 struct CacheHandle {
   mlir::Value context, index;

@@ -119,6 +119,29 @@ void Launcher::lower(Operation *op) {
                            products);
         });
       })
+      .Case([&](ByteMatmulOp matmul) {
+        LaunchExtras extras;
+        RankedTensorType input = matmul.getInput().getType();
+        extras.scratch = {RankedTensorType::get(
+            {input.getDimSize(0), byteMatmulScratch(input.getDimSize(1))},
+            input.getElementType())};
+        launch(op, extras, [&](KernelBuilder &b, ValueRange args) {
+          unsigned next = 3;
+          ByteProduct product{args[1],
+                              args[2],
+                              Matrix(matmul.getWeight().getType()),
+                              {},
+                              {},
+                              matmul.getUnsignedInput(),
+                              args.drop_back().back(),
+                              args.back()};
+          if (matmul.getInputZero())
+            product.inputZero = args[next++];
+          if (matmul.getWeightZero())
+            product.weightZero = args[next];
+          buildByteMatmul(b, level, product);
+        });
+      })
       .Case([&](KVAppendOp append) {
         OpBuilder builder(op);
         Value number = numberOf(builder, append.getCache(), op->getLoc());

@@ -6,6 +6,9 @@
 // Zero points and scales are one number, a vector of rows (a) or columns (c),
 // or have the operand's rank with 1 along k.
 //
+// Where c is a constant matrix, all rows of a meet it in qtale.byte_matmul.
+// Otherwise:
+//
 //   loops:  batches, m, n / 64,   k,   64 columns
 //           └─── in parallel ──┘       └ contiguous in c and in the sum
 //
@@ -20,6 +23,7 @@
 
 using namespace llvm;
 using namespace mlir;
+using namespace qtale;
 using namespace qtale::onnx_import;
 using onnx::TensorProto;
 using utils::IteratorType;
@@ -45,6 +49,12 @@ public:
   Dims dims, given;
 
 private:
+  /// Whether c is a constant matrix, each of whose columns has one zero point.
+  bool isByConstant() const;
+  Value sumByConstant();
+  Value sumByLoops();
+  /// A zero point in 32 bits, as a vector: one, or those of these dimensions.
+  Value zeros(std::optional<Term> &zero, ArrayRef<OpFoldResult> full);
   /// A term whose dimensions are known to be 1 or those of `full`.
   Term settled(Term term, ArrayRef<OpFoldResult> full);
   /// An operand, and where it is read, at the right of these places.
@@ -178,7 +188,61 @@ void Product::addOperand(Term term, ArrayRef<AffineExpr> places) {
   maps.push_back(AffineMap::get(loops, 0, exprs, g.context()));
 }
 
-Value Product::sum() {
+Value Product::sum() { return isByConstant() ? sumByConstant() : sumByLoops(); }
+
+bool Product::isByConstant() const {
+  if (!c.recipe || c.rank() != 2 ||
+      !c.recipe.getTensorType().getElementType().isInteger(8) ||
+      c.recipe.getTensorType().getNumElements() == 0)
+    return false;
+  return !zeroC ||
+         llvm::all_of(
+             ArrayRef(zeroC->dims)
+                 .drop_back(std::min<int64_t>(zeroC->rank(), 1)),
+             [](OpFoldResult dim) { return isConstantIntValue(dim, 1); });
+}
+
+Value Product::zeros(std::optional<Term> &zero, ArrayRef<OpFoldResult> full) {
+  if (!zero)
+    return {};
+  Type i32 = g.b.getI32Type();
+  bool isUnsignedZero = isUnsigned(zero->dtype);
+  bool one = llvm::all_of(
+      zero->dims, [](OpFoldResult dim) { return isConstantIntValue(dim, 1); });
+  // A matrix's columns have dimensions of 1 in front.
+  Dims dims(one || zero->rank() > int64_t(full.size())
+                ? ArrayRef<OpFoldResult>(zero->dims)
+                : full);
+  Value wide = g.elementwise({&*zero}, dims, i32, [&](Scalars s, ValueRange v) {
+    return s.convert(v[0], i32, isUnsignedZero, false);
+  });
+  return g.reshape(wide, dims, {g.math.product(dims)});
+}
+
+Value Product::sumByConstant() {
+  RecipeAttrInterface recipe = recipes::transpose(c.recipe, {1, 0});
+  ArrayRef<int64_t> shape = recipe.getTensorType().getShape();
+  Value weight = ParamOp::create(g.b, g.loc, recipe.getTensorType(),
+                                 g.weights.symbol(recipe, c.name, g.loc));
+  ArrayRef<OpFoldResult> rowDims = ArrayRef(a.dims).drop_back();
+  OpFoldResult rows = g.math.product(rowDims);
+  Value x = g.reshape(g.tensor(a), a.dims, {rows, a.dims.back()});
+  // checkInner has seen to k.
+  auto type =
+      RankedTensorType::get({staticOrDynamic(rows), shape[1]}, g.b.getI8Type());
+  if (x.getType() != type)
+    x = tensor::CastOp::create(g.b, g.loc, type, x);
+  Dims perRow(rowDims);
+  perRow.push_back(g.math.constant(1));
+  Value zeroX = zeros(zeroA, perRow), zeroW = zeros(zeroC, {dims.back()});
+  Value sums = ByteMatmulOp::create(
+      g.b, g.loc,
+      RankedTensorType::get({type.getDimSize(0), shape[0]}, g.b.getI32Type()),
+      x, weight, zeroX, zeroW, isUnsigned(a.dtype));
+  return g.reshape(sums, {rows, dims.back()}, dims);
+}
+
+Value Product::sumByLoops() {
   OpFoldResult columns = dims.back();
   int64_t block = 1;
   for (int64_t size : {16, 32, 64})

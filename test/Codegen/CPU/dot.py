@@ -14,11 +14,14 @@ from intrinsics import scalar
 
 random = np.random.default_rng(3)
 
-#: What weights may be: `bits`, and the bytes at both ends.
+#: What weights may be: `bits`, and the bytes at both ends; and the least activation.
 KINDS = {
-    "four": ("bits = 4", 0, 15),
-    "eight": ("bits = 8", 0, 255),
-    "signed": ("bits = 8, signed_weights", -128, 127),
+    "four": ("bits = 4", 0, 15, -127),
+    "eight": ("bits = 8", 0, 255, -127),
+    "signed": ("bits = 8, signed_weights", -128, 127, -127),
+    "full_four": ("bits = 4, full_input", 0, 15, -128),
+    "full_eight": ("bits = 8, full_input", 0, 255, -128),
+    "full_signed": ("bits = 8, signed_weights, full_input", -128, 127, -128),
 }
 
 WRAPPER = """
@@ -39,7 +42,7 @@ def module(level: str) -> str:
           %s = qtale.dot %w, %x, %acc {{{attributes}}} : vector<64xi8>, vector<16xi32>
           return %s : vector<16xi32>
         }}"""
-        for kind, (attributes, _, _) in KINDS.items()
+        for kind, (attributes, *_) in KINDS.items()
     ]
     return "\n".join([f'module @"{level}" {{', *functions, "}"])
 
@@ -68,11 +71,11 @@ def check(library: ctypes.CDLL, kind: str, w: np.ndarray, x: np.ndarray, what: s
 
 for level in LEVELS:
     library = compile_dot(level)
-    for kind, (_, low, top) in KINDS.items():
+    for kind, (_, low, top, least) in KINDS.items():
         for value in (low, 0, 1, top // 2 + 1, top):
             for signs in ([1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [-1, -1, 1, 1]):
-                x = (127 * np.array(signs)).astype(np.int8)
+                x = np.where(np.array(signs) < 0, least, 127).astype(np.int8)
                 check(library, kind, np.full(64, value), x, level)
         for _ in range(200):
             w = random.integers(low, top + 1, 64)
-            check(library, kind, w, random.integers(-127, 128, 4).astype(np.int8), level)
+            check(library, kind, w, random.integers(least, 128, 4).astype(np.int8), level)

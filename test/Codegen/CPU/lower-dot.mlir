@@ -127,4 +127,17 @@ module @"LEVEL" {
     %s = qtale.dot %w, %x, %acc {bits = 8, signed_weights} : vector<64xi8>, vector<16xi32>
     return %s : vector<16xi32>
   }
+
+  // Two products of -128 by -128 don't fit 16 bits.
+  // NEON-LABEL: @full
+  // NEON-NOT:     addp.v8i16
+  // NEON:         %[[LOW:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+  // NEON:         %[[HIGH:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+  // NEON:         llvm.call_intrinsic "llvm.aarch64.neon.addp.v4i32"(%[[LOW]], %[[HIGH]])
+  // DOTPROD-LABEL: @full
+  // DOTPROD-COUNT-4: llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"
+  func.func @full(%w: vector<64xi8>, %x: i32, %acc: vector<16xi32>) -> vector<16xi32> {
+    %s = qtale.dot %w, %x, %acc {bits = 8, signed_weights, full_input} : vector<64xi8>, vector<16xi32>
+    return %s : vector<16xi32>
+  }
 }

@@ -24,9 +24,8 @@ using namespace qtale;
 SmallVector<OpOperand *> qtale::getMatrixOperands(Operation *op) {
   SmallVector<OpOperand *> matrices;
   llvm::TypeSwitch<Operation *>(op)
-      .Case([&](MatmulOp matmul) {
-        matrices.push_back(&matmul.getWeightMutable());
-      })
+      .Case<MatmulOp, ByteMatmulOp>(
+          [&](auto matmul) { matrices.push_back(&matmul.getWeightMutable()); })
       .Case<FusedMatmulOp, JointMatmulOp>([&](auto matmul) {
         for (OpOperand &weight : matmul.getWeightsMutable())
           matrices.push_back(&weight);
@@ -192,4 +191,25 @@ LogicalResult JointMatmulOp::verify() {
         failed(verifyScheme(*this, x, typeOf(weight))))                   // C3
       return failure();
   return verifyBiases(*this, getWeights(), getBiases()); // C2
+}
+
+//===----------------------------------------------------------------------===//
+// byte_matmul
+//===----------------------------------------------------------------------===//
+
+LogicalResult ByteMatmulOp::verify() {
+  RankedTensorType x = typeOf(getInput()), w = typeOf(getWeight());
+  if (failed(verifyShapes(*this, x, w, typeOf(getResult())))) // C1
+    return failure();
+  auto fits = [&](StringRef name, Value zero, int64_t count) -> LogicalResult {
+    if (!zero || typeOf(zero).getDimSize(0) == 1 ||
+        agree(typeOf(zero).getDimSize(0), count))
+      return success();
+    return emitOpError(name)
+           << " must be one number or one for each row, but is "
+           << zero.getType() << " for " << (zero == getInputZero() ? x : w);
+  };
+  return success( // C2
+      succeeded(fits("input_zero", getInputZero(), x.getDimSize(0))) &&
+      succeeded(fits("weight_zero", getWeightZero(), w.getDimSize(0))));
 }

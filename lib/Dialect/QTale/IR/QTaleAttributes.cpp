@@ -4,6 +4,7 @@
 //
 //   a tile of 16 rows:  group 0, group 1, …, each of
 //                       | scales | zero points | values, 32 k by 32 k |
+//   plain bytes:        | sums | values, 4 k by 4 k |
 //
 //===----------------------------------------------------------------------===//
 
@@ -52,15 +53,33 @@ LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (isa<IntAttr>(format)) // C1
     return success();
   if (auto type = dyn_cast<TypeAttr>(format))
-    if (isa<Float32Type, Float16Type, BFloat16Type>(type.getValue()))
+    if (isa<Float32Type, Float16Type, BFloat16Type>(type.getValue()) ||
+        type.getValue().isSignlessInteger(8) ||
+        type.getValue().isUnsignedInteger(8))
       return success();
-  return emitError() << "format must be #qtale.int, f32, f16 or bf16, but is "
-                     << format;
+  return emitError()
+         << "format must be #qtale.int, f32, f16, bf16, i8 or ui8, but is "
+         << format;
+}
+
+LogicalResult
+PackedAttr::verifyEncoding(ArrayRef<int64_t>, Type elementType,
+                           function_ref<InFlightDiagnostic()> emitError) const {
+  if (getBytesType() ? elementType == getBytesType()
+                     : isa<FloatType>(elementType)) // C2
+    return success();
+  return emitError() << "elements of type " << elementType
+                     << " can't be packed as " << getFormat();
 }
 
 FloatType PackedAttr::getFloat() const {
   auto type = dyn_cast<TypeAttr>(getFormat());
-  return type ? cast<FloatType>(type.getValue()) : FloatType();
+  return type ? dyn_cast<FloatType>(type.getValue()) : FloatType();
+}
+
+IntegerType PackedAttr::getBytesType() const {
+  auto type = dyn_cast<TypeAttr>(getFormat());
+  return type ? dyn_cast<IntegerType>(type.getValue()) : IntegerType();
 }
 
 int64_t PackedAttr::getValuesOffset() const {
@@ -76,6 +95,8 @@ int64_t PackedAttr::getGroupBytes() const {
 int64_t PackedAttr::getTileBytes(int64_t k) const {
   if (IntAttr scheme = getScheme())
     return llvm::divideCeil(k, scheme.getGroup()) * getGroupBytes();
+  if (getBytesType())
+    return sumBytes + tileRows * roundUp(k, 4);
   return tileRows * k * getFloat().getWidth() / 8;
 }
 

@@ -228,7 +228,9 @@ LogicalResult PackAttr::verify(EmitError emitError, RecipeAttrInterface input) {
       type.getRank() == 2 &&
       (isa_and_nonnull<IntAttr>(type.getEncoding()) ||
        (!type.getEncoding() &&
-        isa<Float32Type, Float16Type, BFloat16Type>(type.getElementType())));
+        (isa<Float32Type, Float16Type, BFloat16Type>(type.getElementType()) ||
+         type.getElementType().isSignlessInteger(8) ||
+         type.getElementType().isUnsignedInteger(8))));
   if (!ok) // C1
     return emitError() << "can't pack " << type;
   return success();

@@ -30,9 +30,10 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
       return signalPassFailure();
     if (weights != "keep")
       for (MatrixWeight &weight : getMatrixWeights(getOperation())) {
-        // What has a scheme or layout keeps it, and so does a small weight of a
-        // router.
-        if (weight.weight.getTensorType().getEncoding() ||
+        // What has a scheme or layout keeps it, and so do integers and a small
+        // weight of a router.
+        RankedTensorType type = weight.weight.getTensorType();
+        if (type.getEncoding() || !isa<FloatType>(type.getElementType()) ||
             weight.router == RouterUse::Vector)
           continue;
         setRecipe(weight, wrap(weight.weight.getRecipe(),

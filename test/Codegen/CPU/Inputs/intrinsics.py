@@ -76,13 +76,13 @@ def pmaddwd() -> str:
     return f.finish()
 
 
-def addp() -> str:
-    """16-bit sums of two neighbours, wrapping: of the first argument, then of the second."""
-    f = Lanes("llvm.aarch64.neon.addp.v8i16", 8, 16, [(8, 16), (8, 16)])
-    for lane in range(8):
-        first = 2 * lane % 8
-        pair = [f.read(lane // 4, k, "", 16) for k in (first, first + 1)]
-        f.write(lane, f.emit(f"add i16 {pair[0]}, {pair[1]}"), 16)
+def addp(lanes: int, bits: int) -> str:
+    """Sums of two neighbours, wrapping: of the first argument, then of the second."""
+    f = Lanes(f"llvm.aarch64.neon.addp.v{lanes}i{bits}", lanes, bits, [(lanes, bits)] * 2)
+    for lane in range(lanes):
+        first = 2 * lane % lanes
+        pair = [f.read(lane // (lanes // 2), k, "", bits) for k in (first, first + 1)]
+        f.write(lane, f.emit(f"add i{bits} {pair[0]}, {pair[1]}"), bits)
     return f.finish()
 
 
@@ -102,7 +102,8 @@ DEFINITIONS = [
     pmaddwd(),
     fours("llvm.aarch64.neon.sdot.v4i32.v16i8", 4, "sext"),
     fours("llvm.aarch64.neon.usdot.v4i32.v16i8", 4, "zext"),
-    addp(),
+    addp(8, 16),
+    addp(4, 32),
     saddlp(),
 ]
 

@@ -4,8 +4,8 @@
 
 // CHECK: @int(tensor<8x64xf32, #qtale.int<bits = 8, group = 128>>, tensor<8x64xf32, #qtale.int<bits = 4, group = 32, asymmetric = true>>)
 func.func private @int(tensor<8x64xf32, #qtale.int<bits = 8, group = 128>>, tensor<8x64xf32, #qtale.int<bits = 4, group = 32, asymmetric = true>>)
-// CHECK: @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>)
-func.func private @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>)
+// CHECK: @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>, tensor<8x64xi8, #qtale.packed<i8>>, tensor<8x64xui8, #qtale.packed<ui8>>)
+func.func private @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>, tensor<8x64xi8, #qtale.packed<i8>>, tensor<8x64xui8, #qtale.packed<ui8>>)
 // CHECK: @int_rows(tensor<?x40xf32, #qtale.int_rows<pad = 64>>)
 func.func private @int_rows(tensor<?x40xf32, #qtale.int_rows<pad = 64>>)
 // CHECK: @kv_cache(!qtale.kv_cache<4x8xf32>, !qtale.kv_cache<1x128xf16>, !qtale.kv_cache<4x8xi8, ragged>)

@@ -33,3 +33,12 @@ func.func @joint_matmul(%x: tensor<?x64xf32>, %wq: tensor<64x64xf32>, %wk: tenso
   %r, %l = qtale.joint_matmul %x, %wq, %wk bias(%bq, %bk : tensor<64xf32>, tensor<32xf32>) : tensor<?x64xf32>, tensor<64x64xf32>, tensor<32x64xf32> -> tensor<?x64xf32>, tensor<?x32xf32>
   return
 }
+
+// CHECK-LABEL: @byte_matmul
+func.func @byte_matmul(%x: tensor<?x64xi8>, %w: tensor<172x64xi8>, %u: tensor<9x64xui8>, %zx: tensor<1xi32>, %zr: tensor<?xi32>, %zu: tensor<9xi32>) {
+  // CHECK: qtale.byte_matmul %[[X:.*]], %{{.*}} input_zero(%{{.*}} : tensor<1xi32>) {unsigned_input} : tensor<?x64xi8>, tensor<172x64xi8> -> tensor<?x172xi32>
+  %y = qtale.byte_matmul %x, %w input_zero(%zx : tensor<1xi32>) {unsigned_input} : tensor<?x64xi8>, tensor<172x64xi8> -> tensor<?x172xi32>
+  // CHECK: qtale.byte_matmul %[[X]], %{{.*}} input_zero(%{{.*}} : tensor<?xi32>) weight_zero(%{{.*}} : tensor<9xi32>) : tensor<?x64xi8>, tensor<9x64xui8> -> tensor<?x9xi32>
+  %z = qtale.byte_matmul %x, %u input_zero(%zr : tensor<?xi32>) weight_zero(%zu : tensor<9xi32>) : tensor<?x64xi8>, tensor<9x64xui8> -> tensor<?x9xi32>
+  return
+}

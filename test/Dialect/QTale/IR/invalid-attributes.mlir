@@ -18,13 +18,28 @@ func.func private @int_c2_negative(tensor<4x32xf32, #qtale.int<bits = 8, group =
 
 // -----
 
-// expected-error@+1 {{format must be #qtale.int, f32, f16 or bf16, but is f64}}
+// expected-error@+1 {{format must be #qtale.int, f32, f16, bf16, i8 or ui8, but is f64}}
 func.func private @packed_c1(tensor<4x32xf64, #qtale.packed<f64>>)
 
 // -----
 
-// expected-error@+1 {{format must be #qtale.int, f32, f16 or bf16, but is 4 : i64}}
+// expected-error@+1 {{format must be #qtale.int, f32, f16, bf16, i8 or ui8, but is 4 : i64}}
 func.func private @packed_c1_no_type(tensor<4x32xf32, #qtale.packed<4>>)
+
+// -----
+
+// expected-error@+1 {{elements of type 'f32' can't be packed as i8}}
+func.func private @packed_c2(tensor<4x32xf32, #qtale.packed<i8>>)
+
+// -----
+
+// expected-error@+1 {{elements of type 'i8' can't be packed as ui8}}
+func.func private @packed_c2_sign(tensor<4x32xi8, #qtale.packed<ui8>>)
+
+// -----
+
+// expected-error@+1 {{elements of type 'i8' can't be packed as f32}}
+func.func private @packed_c2_float(tensor<4x32xi8, #qtale.packed<f32>>)
 
 // -----
 

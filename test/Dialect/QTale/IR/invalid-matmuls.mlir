@@ -154,3 +154,27 @@ func.func @joint_matmul_c3(%x: tensor<?x64xf32, #qtale.int_rows<pad = 32>>, %w: 
   %y, %z = qtale.joint_matmul %x, %w, %v : tensor<?x64xf32, #qtale.int_rows<pad = 32>>, tensor<9x64xf32, #w>, tensor<9x64xf32, #v> -> tensor<?x9xf32>, tensor<?x9xf32>
   return
 }
+
+// -----
+
+func.func @byte_matmul_c1(%x: tensor<?x64xi8>, %w: tensor<9x60xi8>) {
+  // expected-error@+1 {{result 'tensor<?x9xi32>' does not fit input 'tensor<?x64xi8>' and weight 'tensor<9x60xi8>'}}
+  %y = qtale.byte_matmul %x, %w : tensor<?x64xi8>, tensor<9x60xi8> -> tensor<?x9xi32>
+  return
+}
+
+// -----
+
+func.func @byte_matmul_c2(%x: tensor<3x64xi8>, %w: tensor<9x64xi8>, %z: tensor<4xi32>) {
+  // expected-error@+1 {{input_zero must be one number or one for each row, but is 'tensor<4xi32>' for 'tensor<3x64xi8>'}}
+  %y = qtale.byte_matmul %x, %w input_zero(%z : tensor<4xi32>) : tensor<3x64xi8>, tensor<9x64xi8> -> tensor<3x9xi32>
+  return
+}
+
+// -----
+
+func.func @byte_matmul_c2_weight(%x: tensor<3x64xi8>, %w: tensor<9x64xui8>, %z: tensor<3xi32>) {
+  // expected-error@+1 {{weight_zero must be one number or one for each row, but is 'tensor<3xi32>' for 'tensor<9x64xui8>'}}
+  %y = qtale.byte_matmul %x, %w weight_zero(%z : tensor<3xi32>) : tensor<3x64xi8>, tensor<9x64xui8> -> tensor<3x9xi32>
+  return
+}

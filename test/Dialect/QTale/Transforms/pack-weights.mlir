@@ -15,11 +15,13 @@ qtale.weight @int4 : tensor<8x64xf32, #int4> = #qtale.quantize<#w, #int4>
 qtale.weight @tied : tensor<8x64xf16> = #qtale.cast<#w, f16>
 qtale.weight @dead : tensor<8x64xf32> = #w
 qtale.weight @dead_param : tensor<8x64xf32> = #w
+// CHECK: qtale.weight @bytes : tensor<32x64xui8, #qtale.packed<ui8>> = #qtale.pack<#qtale.source<{{.*}}>>
+qtale.weight @bytes : tensor<32x64xui8> = #qtale.source<file = "w.bin", offset = 0, bytes = 2048, type = tensor<32x64xui8>>
 // CHECK: qtale.weight @plain : tensor<8x64xf32> = #qtale.source<
 qtale.weight @plain : tensor<8x64xf32> = #w
 
 // CHECK-LABEL: func.func @main
-func.func @main(%ids: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x64xf32>) {
+func.func @main(%ids: tensor<?xi32>, %i: tensor<?x64xi8>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x64xf32>, tensor<?x32xi32>) {
   // CHECK-NOT: @dead_param
   %dead = qtale.param @dead_param : tensor<8x64xf32>
   %t = qtale.param @tied : tensor<8x64xf16>
@@ -38,5 +40,8 @@ func.func @main(%ids: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tenso
   %c = qtale.matmul %x, %head : tensor<?x64xf32>, tensor<8x64xf16> -> tensor<?x8xf32>
   // CHECK: qtale.param @plain : tensor<8x64xf32>
   %p = qtale.param @plain : tensor<8x64xf32>
-  return %a, %b, %c, %p : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x64xf32>
+  // CHECK: qtale.byte_matmul %{{.*}}, %{{.*}} : tensor<?x64xi8>, tensor<32x64xui8, #qtale.packed<ui8>> -> tensor<?x32xi32>
+  %u = qtale.param @bytes : tensor<32x64xui8>
+  %d = qtale.byte_matmul %i, %u : tensor<?x64xi8>, tensor<32x64xui8> -> tensor<?x32xi32>
+  return %a, %b, %c, %p, %d : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x64xf32>, tensor<?x32xi32>
 }

@@ -25,19 +25,21 @@ qtale.weight @k : tensor<8x64xf32> = #w
 // BF16:  qtale.weight @tied : tensor<32x64xbf16> = #qtale.cast<
 qtale.weight @tied : tensor<32x64xf32> = #t
 // The norm's scale is no matrix; @seen is one that other arithmetic reads, and
-// @input is a matmul's input, not its weight.
+// @input is a matmul's input, not its weight; @bytes are integers already.
 // CHECK: qtale.weight @g : tensor<64xf32> = #qtale.source<
 qtale.weight @g : tensor<64xf32> = #g
 // CHECK: qtale.weight @seen : tensor<8x64xf32> = #qtale.source<
 qtale.weight @seen : tensor<8x64xf32> = #w
 // CHECK: qtale.weight @input : tensor<8x64xf32> = #qtale.source<
 qtale.weight @input : tensor<8x64xf32> = #w
+// CHECK: qtale.weight @bytes : tensor<8x64xi8> = #qtale.source<
+qtale.weight @bytes : tensor<8x64xi8> = #qtale.source<file = "w.bin", offset = 0, bytes = 512, type = tensor<8x64xi8>>
 
 // INT4-LABEL: func.func @main
 // INT4-SAME:  !qtale.kv_cache<1x8xf32>
 // INT8-LABEL: func.func @main
 // INT8-SAME:  !qtale.kv_cache<1x8xf16>
-func.func @main(%ids: tensor<?xi32>, %cache: !qtale.kv_cache<1x8xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x32xf32>, tensor<8x8xf32>) {
+func.func @main(%ids: tensor<?xi32>, %cache: !qtale.kv_cache<1x8xf32>, %i: tensor<?x64xi8>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x32xf32>, tensor<8x8xf32>, tensor<?x8xi32>) {
   // INT4-DAG: %[[T:.*]] = qtale.param @tied : tensor<32x64xf32, #[[SCHEME]]>
   %t = qtale.param @tied : tensor<32x64xf32>
   // INT4:     qtale.embedding %{{.*}}, %[[T]] : tensor<?xi32>, tensor<32x64xf32, #[[SCHEME]]> -> tensor<?x64xf32>
@@ -65,5 +67,7 @@ func.func @main(%ids: tensor<?xi32>, %cache: !qtale.kv_cache<1x8xf32>) -> (tenso
   %twice = arith.addf %seen, %seen : tensor<8x64xf32>
   %input = qtale.param @input : tensor<8x64xf32>
   %y = qtale.matmul %input, %wq : tensor<8x64xf32>, tensor<8x64xf32> -> tensor<8x8xf32>
-  return %q, %k, %logits, %y : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x32xf32>, tensor<8x8xf32>
+  %bytes = qtale.param @bytes : tensor<8x64xi8>
+  %z = qtale.byte_matmul %i, %bytes : tensor<?x64xi8>, tensor<8x64xi8> -> tensor<?x8xi32>
+  return %q, %k, %logits, %y, %z : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x32xf32>, tensor<8x8xf32>, tensor<?x8xi32>
 }

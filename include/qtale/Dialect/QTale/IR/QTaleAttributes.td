@@ -5,6 +5,7 @@
 
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/BuiltinTypeInterfaces.td"
+include "mlir/IR/TensorEncoding.td"
 include "qtale/Dialect/QTale/IR/QTaleDialect.td"
 
 class QTale_Attr<string name, string attrMnemonic, list<Trait> traits = []>
@@ -33,11 +34,12 @@ def QTale_IntAttr : QTale_Attr<"Int", "int"> {
   let genVerifyDecl = 1;
 }
 
-def QTale_PackedAttr : QTale_Attr<"Packed", "packed"> {
+def QTale_PackedAttr : QTale_Attr<"Packed", "packed", [
+    DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "a weight in the order that kernels read";
   let description = [{
-    `tensor<NxKxf32, #qtale.packed<#qtale.int<bits = 4, group = 32>>>`, or
-    `#qtale.packed<f16>`. Rows come in tiles of 16 (the last padded with zeros),
+    `tensor<NxKxf32, #qtale.packed<#qtale.int<bits = 4, group = 32>>>`,
+    `#qtale.packed<f16>` or `#qtale.packed<ui8>`. Rows come in tiles of 16 (the last padded with zeros),
     a lane of a vector for each.
 
     Float: `[N/16][K][16]` elements.
@@ -52,8 +54,13 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed"> {
       high half; 8-bit: 8 vectors, byte `4 * row + i` of vector j is `k = 4 j + i`.
       Stored unsigned: symmetric schemes add 8 or 128.
 
+    Bytes (i8, ui8), for products in integers: a tile holds 16 int32, the sums of
+    its rows' bytes, then for each 4 k, the last ones padded with zeros, a vector
+    as above. Stored unsigned: i8 is 128 more.
+
     Constraints:
-    - (C1) the format is `#qtale.int`, f32, f16 or bf16.
+    - (C1) the format is `#qtale.int`, f32, f16, bf16, i8 or ui8.
+    - (C2) the tensor's elements are floats; or they are i8 or ui8, as the format.
   }];
   let parameters = (ins "::mlir::Attribute":$format);
   let assemblyFormat = "`<` $format `>`";
@@ -61,10 +68,14 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed"> {
   let extraClassDeclaration = [{
     /// Rows of a tile: lanes of a vector.
     static constexpr int64_t tileRows = 16;
-    /// The scheme, or null where the format is a float type.
+    /// The scheme, or null where the format is a type.
     IntAttr getScheme() const { return ::llvm::dyn_cast<IntAttr>(getFormat()); }
-    /// The float type, or null where the format is a scheme.
+    /// The float type, or null where the format is a scheme or bytes.
     ::mlir::FloatType getFloat() const;
+    /// The type of plain bytes, or null.
+    ::mlir::IntegerType getBytesType() const;
+    /// Bytes of the sums that a tile of plain bytes begins with.
+    static constexpr int64_t sumBytes = 4 * tileRows;
     /// Bytes of one tile of weights with `k` inputs, all groups included.
     int64_t getTileBytes(int64_t k) const;
     /// Bytes of a group in a tile. Its scales come first, then (integers only)
@@ -197,7 +208,7 @@ def QTale_PackAttr : QTale_Recipe<"Pack", "pack"> {
   let summary = "a matrix [N, K] in the order that kernels read";
   let description = [{
     Constraints:
-    - (C1) the input is a matrix, in a scheme or of f32, f16 or bf16.
+    - (C1) the input is a matrix, in a scheme or of f32, f16, bf16, i8 or ui8.
   }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input);
   let assemblyFormat = "`<` $input `>`";

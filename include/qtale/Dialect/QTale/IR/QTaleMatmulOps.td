@@ -3,6 +3,7 @@
 //   matmul         y = x w + bias + residual
 //   fused_matmul   y = f(x w0 + b0, x w1 + b1, …)       gate, up: SwiGLU
 //   joint_matmul   y0, y1, … = x w0 + b0, x w1 + b1, …  q, k, v
+//   byte_matmul    y = (x - zx) (w - zw)                in integers
 //
 //===----------------------------------------------------------------------===//
 
@@ -109,6 +110,35 @@ def QTale_JointMatmulOp : QTale_Op<"joint_matmul", [Pure, AttrSizedOperandSegmen
   let assemblyFormat = [{
     $input `,` $weights (`bias` `(` $biases^ `:` type($biases) `)`)?
     attr-dict `:` type($input) `,` type($weights) `->` type($outputs)
+  }];
+  let hasVerifier = 1;
+}
+
+def QTale_ByteMatmulOp : QTale_Op<"byte_matmul", [Pure, AttrSizedOperandSegments]> {
+  let summary = "y[m, n] = sum over k of (x[m, k] - zx[m]) (w[n, k] - zw[n])";
+  let description = [{
+    A product of 8-bit integers, summed in 32 bits: exact, and where a sum is too
+    large it wraps. Weights are signed (`i8`) or unsigned (`ui8`), which their
+    type says; `unsigned_input` says it of x. Zero points are one number or one
+    for each row of x or of w; without them they are 0.
+
+    Constraints:
+    - (C1) x, weight and result agree in k and n; x and result in rows.
+    - (C2) zero points are one, or as many as rows of x (`input_zero`) or of the
+      weight (`weight_zero`).
+
+    ```mlir
+    %y = qtale.byte_matmul %x, %w input_zero(%zx : tensor<1xi32>) {unsigned_input} : tensor<?x64xi8>, tensor<172x64xi8> -> tensor<?x172xi32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[I8]>:$input, 2DTensorOf<[I8, UI8]>:$weight,
+                       Optional<1DTensorOf<[I32]>>:$input_zero, Optional<1DTensorOf<[I32]>>:$weight_zero,
+                       UnitAttr:$unsigned_input);
+  let results = (outs 2DTensorOf<[I32]>:$result);
+  let assemblyFormat = [{
+    $input `,` $weight (`input_zero` `(` $input_zero^ `:` type($input_zero) `)`)?
+    (`weight_zero` `(` $weight_zero^ `:` type($weight_zero) `)`)?
+    attr-dict `:` type($input) `,` type($weight) `->` type($result)
   }];
   let hasVerifier = 1;
 }

@@ -418,7 +418,7 @@ def QTale_DotOp : QTale_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
     One step of an integer kernel: 16 rows by 4 k. Weights are unsigned bytes of
     at most `bits` bits, or signed bytes with `signed_weights`, for instruction
     sets that have no product of unsigned and signed bytes; activations lie in
-    ±127; the sum is exact. Each instruction set has its own lowering
+    ±127, or with `full_input` may be -128; the sum is exact. Each instruction set has its own lowering
     (lib/Codegen/CPU).
 
     ```mlir
@@ -427,7 +427,7 @@ def QTale_DotOp : QTale_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
   }];
   let arguments = (ins VectorOfLengthAndType<[64], [I8]>:$weights, I32:$input,
                        VectorOfLengthAndType<[16], [I32]>:$acc, I64Attr:$bits,
-                       UnitAttr:$signed_weights);
+                       UnitAttr:$signed_weights, UnitAttr:$full_input);
   let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
   let assemblyFormat = "$weights `,` $input `,` $acc attr-dict `:` type($weights) `,` type($acc)";
 }
