@@ -287,6 +287,14 @@ Value GraphBuilder::generate(ArrayRef<OpFoldResult> dims, Type type,
 
 Value GraphBuilder::reduce(Value input, ArrayRef<OpFoldResult> dims,
                            ArrayRef<int64_t> axes, Value init, Body combine) {
+  // A fold of one element each would look like a function of what it begins
+  // with, and go on from there when it is fused.
+  if (axes.empty()) {
+    Term term = make(0, input, dims);
+    return elementwise(
+        {&term}, dims, init.getType(),
+        [&](Scalars s, ValueRange v) { return combine(s, {v[0], init}); });
+  }
   unsigned rank = dims.size();
   SmallVector<IteratorType> loops(rank, IteratorType::parallel);
   SmallVector<AffineExpr> kept;

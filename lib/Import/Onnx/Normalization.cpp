@@ -213,13 +213,15 @@ static LogicalResult buildLayer(Node &n) {
   if (failed(norm))
     return failure();
   GraphBuilder &g = n.g;
+  Value rows;
+  if (getConstantIntValue(norm->matrix[1]))
+    rows = LayerNormOp::create(g.b, g.loc, norm->rows.getType(), norm->rows,
+                               norm->scale, norm->bias,
+                               g.b.getF32FloatAttr(n.real("epsilon", 1e-5f)));
+  else
+    rows = writtenOut(n, *norm, /*shifted=*/true);
   if ((n.wants(1) || n.wants(2)) && failed(setMoments(n, *norm)))
     return failure();
-  if (!getConstantIntValue(norm->matrix[1]))
-    return finish(n, *norm, writtenOut(n, *norm, /*shifted=*/true));
-  FloatAttr epsilon = g.b.getF32FloatAttr(n.real("epsilon", 1e-5f));
-  Value rows = LayerNormOp::create(g.b, g.loc, norm->rows.getType(), norm->rows,
-                                   norm->scale, norm->bias, epsilon);
   return finish(n, *norm, rows);
 }
 

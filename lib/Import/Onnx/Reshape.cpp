@@ -102,9 +102,17 @@ Value GraphBuilder::reshape(Value input, ArrayRef<OpFoldResult> from,
     return tensor::CollapseShapeOp::create(b, loc, resultType, input,
                                            ArrayRef<ReassociationIndices>());
   }
-  if (from.empty())
-    return tensor::ExpandShapeOp::create(b, loc, resultType, input,
-                                         ArrayRef<ReassociationIndices>(), to);
+  if (from.empty()) {
+    math.check(math.product(to), math.constant(1),
+               "a tensor of one element has another shape");
+    Dims ones(to.size(), math.constant(1));
+    input = tensor::ExpandShapeOp::create(
+        b, loc, RankedTensorType::get(staticShape(ones), type), input,
+        ArrayRef<ReassociationIndices>(), ones);
+    return input.getType() == resultType
+               ? input
+               : tensor::CastOp::create(b, loc, resultType, input);
+  }
 
   std::optional<SmallVector<Group>> groups = match(math, from, to);
   if (!groups) {

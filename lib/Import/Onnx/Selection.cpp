@@ -103,7 +103,8 @@ public:
   /// For each i from `from` to `to`, in a loop that carries the heap.
   void forEach(Scalars s, Value from, Value to,
                llvm::function_ref<void(Scalars, Heap &, Value)> body);
-  /// Puts an element into a hole, from where it sinks: worse children rise.
+  /// Puts an element into a hole, from where it sinks through so many levels, if
+  /// any: worse children rise.
   void sink(Scalars s, Value hole, Candidate what, Value size, Value levels);
 
 private:
@@ -149,12 +150,14 @@ void Heap::sink(Scalars s, Value hole, Candidate what, Value size,
         Value rises =
             s.make<arith::AndIOp>(s.cmp(CmpIPredicate::slt, left, size),
                                   inner.better(s, what, worst));
-        inner.put(s, hole, s.select(rises, worst.index, what.index));
-        scf::YieldOp::create(
-            b, loc, ValueRange{inner.indices, s.select(rises, child, hole)});
+        inner.put(s, hole, worst.index);
+        hole = s.select(rises, child, hole);
+        // At every level: a place that the loop gave would be a result beside
+        // the memory, which one thread can't tell the others.
+        inner.put(s, hole, what.index);
+        scf::YieldOp::create(b, loc, ValueRange{inner.indices, hole});
       });
   indices = loop.getResult(0);
-  put(s, loop.getResult(1), what.index);
 }
 
 /// The best k of n elements, the best one first.

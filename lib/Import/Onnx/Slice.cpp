@@ -106,13 +106,16 @@ static LogicalResult buildOpenSlice(Node &n, ArrayRef<OpFoldResult> starts,
       OpFoldResult zero = g.math.constant(0), one = g.math.constant(1);
       // Forwards within [0, dim]; backwards within [0, dim) from, [-1, dim) to.
       OpFoldResult from = g.math.wrap(first, dim), to = g.math.wrap(last, dim);
+      OpFoldResult down = to;
+      if (auto known = getConstantIntValue(last); known && *known <= -INT32_MAX)
+        down = g.math.constant(-1); // before the first
       OpFoldResult top = g.math.sub(dim, one);
       Value begun =
           s.select(isForward, g.math.value(g.math.clamp(from, dim)),
                    g.math.value(g.math.min(g.math.max(from, zero), top)));
       Value end = s.select(
           isForward, g.math.value(g.math.clamp(to, dim)),
-          g.math.value(g.math.min(g.math.max(to, g.math.constant(-1)), top)));
+          g.math.value(g.math.min(g.math.max(down, g.math.constant(-1)), top)));
       Value count = arith::CeilDivSIOp::create(
           g.b, g.loc, s.make<arith::SubIOp>(end, begun), stride);
       count = s.make<arith::MaxSIOp>(count, s.index(0));
@@ -177,7 +180,10 @@ static LogicalResult buildSlice(Node &n) {
     if (step > 0) {
       OpFoldResult begin = g.math.clamp(g.math.wrap((*starts)[i], dim), dim);
       OpFoldResult end = g.math.clamp(g.math.wrap((*ends)[i], dim), dim);
-      OpFoldResult span = g.math.max(g.math.sub(end, begin), zero);
+      // From the end on there is nothing, wherever it ends.
+      OpFoldResult span = g.math.same(begin, dim)
+                              ? zero
+                              : g.math.max(g.math.sub(end, begin), zero);
       if (step == 1) {
         // begin + span <= dim also where the end lies before the begin.
         x = part(n, x, *axis, begin, span);
