@@ -38,6 +38,10 @@ REFUSAL = re.compile(
     r"not supported|is refused: |: needs |leaves them open|must have|doesn't fit|known"
 )
 
+#: Of no number there is no mean; and where there is nothing to sum, the judge leaves the results of
+#: these products as the memory was.
+NOT_OF_NOTHING = ("ReduceMean", "MatMulInteger", "QLinearMatMul", "Einsum")
+
 #: What differs between refusals for one reason.
 NAMES = re.compile(r"m\.onnx: |'\w+ of 'v\d+'': |\d+")
 
@@ -66,8 +70,7 @@ def other_sizes(graph: Graph) -> list[dict[str, np.ndarray]]:
     """Inputs of the sizes drawn, and of others; indices stay, and may then be out of range."""
     feeds = [{i.value.name: i.value.array for i in graph.inputs}]
     if graph.sizes:
-        # Of no number there is no mean: 0 here, none there.
-        least = int(any(node.op_type == "ReduceMean" for node in graph.nodes))
+        least = int(any(node.op_type in NOT_OF_NOTHING for node in graph.nodes))
         sizes = {symbol: max(graph.size(), least) for symbol in graph.sizes}
         feed = {}
         for i in graph.inputs:
