@@ -44,7 +44,9 @@ struct Options {
       cl::cat(category)};
   cl::opt<std::string> activations{
       "activations",
-      cl::desc("With integer weights, compute in int8 (default) or float"),
+      cl::desc("With integer weights, compute in int8 (default with "
+               "--weights=int8 or int4) or float (default with integers that "
+               "the model brings)"),
       cl::value_desc("int8|float"), cl::cat(category)};
   cl::opt<std::string> kv{
       "kv",

@@ -7,6 +7,8 @@
 //   +---------+           many columns)                   | …              |
 //                                                         +----------------+
 //
+//   A model's own integers take the same way: small ones are exact in f32.
+//
 // The layout of tiles: QTaleAttributes.td, #qtale.packed.
 //
 //===----------------------------------------------------------------------===//
@@ -29,12 +31,12 @@ constexpr int64_t stepK = 32;
 
 class Packer {
 public:
-  Packer(const Reader &matrix, PackedAttr format, int64_t begin, int64_t count,
-         uint8_t *out, llvm::MutableArrayRef<float> scratch)
-      : matrix(matrix), format(format), scheme(format.getScheme()),
-        element(format.getFloat()), n(matrix.getShape()[0]),
-        k(matrix.getShape()[1]), begin(begin), out(out), scratch(scratch),
-        tileBytes(format.getTileBytes(k)) {
+  Packer(const PackInput &input, PackedAttr format, int64_t begin,
+         int64_t count, uint8_t *out, llvm::MutableArrayRef<float> scratch)
+      : input(input), matrix(*input.values), format(format),
+        scheme(format.getScheme()), element(format.getFloat()),
+        n(matrix.getShape()[0]), k(matrix.getShape()[1]), begin(begin),
+        out(out), scratch(scratch), tileBytes(format.getTileBytes(k)) {
     rows = std::min(n - begin * tileRows, count * tileRows);
     if (scheme)
       group = scheme.getGroup();
@@ -57,7 +59,7 @@ public:
         if (Error error = packBlock(row, std::min(blockRows, rows - row), first,
                                     std::min(blockK, k - first)))
           return error;
-    return scheme ? packEmptyRows() : Error::success();
+    return scheme && !input.hasScales() ? packEmptyRows() : Error::success();
   }
 
 private:
@@ -70,6 +72,8 @@ private:
     if (Error error = matrix.read(
             box, {reinterpret_cast<char *>(scratch.data()), {stride, 1}}))
       return error;
+    if (input.hasScales())
+      return packModelIntegers(box);
     for (int64_t r = 0; r < height; ++r) {
       float *weights = scratch.data() + r * stride;
       if (format.getBytesType()) {
@@ -102,16 +106,21 @@ private:
       case QuantizeProblem::ScaleOverflow:
         return problem("needs a scale beyond float16 (65504)", row, first + i);
       }
-      putGroup(row, first + i, values, scale, zero);
+      putGroup(row, first + i, values, halfToFloat(scale), zero);
     }
     return Error::success();
   }
 
-  void putGroup(int64_t row, int64_t first, const uint8_t *values,
-                uint16_t scale, uint8_t zero) {
+  /// The scheme may hold half floats only: `scale` is one then.
+  void putGroup(int64_t row, int64_t first, const uint8_t *values, float scale,
+                uint8_t zero) {
+    using namespace llvm::support::endian;
     int64_t lane = row % tileRows;
     uint8_t *at = tileOf(row) + first / group * format.getGroupBytes();
-    llvm::support::endian::write16le(at + 2 * lane, scale);
+    if (scheme.getScales().isF16())
+      write16le(at + 2 * lane, floatToHalf(scale));
+    else
+      write32le(at + 4 * lane, floatBits(scale));
     if (scheme.getAsymmetric())
       at[format.getZerosOffset() + lane] = zero;
     for (int64_t i = 0; i < group; i += stepK) {
@@ -129,6 +138,53 @@ private:
       for (int64_t j = 0; j < bytes / 4; ++j)
         memcpy(vectors + 64 * j, step + 4 * j, 4);
     }
+  }
+
+  /// The box is in the scratch. Rows beyond the matrix stay bytes of 0, and so
+  /// have scales of 0.
+  Error packModelIntegers(const Box &box) {
+    int64_t height = box.size[0], width = box.size[1], first = box.begin[1];
+    bool one = input.scale->getShape()[0] == 1;
+    int64_t block = input.block ? input.block : roundUp(k, group);
+    Box part{{one ? 0 : box.begin[0], first / block}, {one ? 1 : height, 0}};
+    int64_t blocks = (first + width - 1) / block + 1 - part.begin[1];
+    part.size[1] = blocks;
+    std::vector<float> scales(part.getElements()), zeros;
+    if (Error error = readSmall(*input.scale, part, scales))
+      return error;
+    if (input.zero) {
+      zeros.resize(scales.size());
+      if (Error error = readSmall(*input.zero, part, zeros))
+        return error;
+    }
+    auto integer = cast<IntegerType>(matrix.getType().getElementType());
+    int32_t bias = integer.isUnsigned() ? 0 : scheme.getBias();
+    for (int64_t r = 0; r < height; ++r) {
+      int64_t row = box.begin[0] + r - begin * tileRows;
+      const float *from = scratch.data() + r * stride;
+      for (int64_t i = 0; i < width; i += group) {
+        int64_t at = (first + i) / block - part.begin[1];
+        at += one ? 0 : r * blocks;
+        if ((floatBits(scales[at]) & magnitudeMask) >= infinityBits)
+          return problem("has a scale that is not a finite number", row,
+                         first + i);
+        uint8_t values[128];
+        int32_t zero = bias + (input.zero ? int32_t(zeros[at]) : 0);
+        int64_t count = std::min(group, width - i);
+        for (int64_t j = 0; j < count; ++j)
+          values[j] = int32_t(from[i + j]) + bias;
+        // Padding is worth 0.
+        std::fill(values + count, values + group, uint8_t(zero));
+        putGroup(row, first + i, values, scales[at], zero);
+      }
+    }
+    return Error::success();
+  }
+
+  static Error readSmall(const Reader &reader, const Box &box,
+                         std::vector<float> &to) {
+    return reader.read(
+        box, {reinterpret_cast<char *>(to.data()), denseStrides(box.size)});
   }
 
   /// Rows beyond the matrix are rows of zeros.
@@ -199,6 +255,7 @@ private:
         ", from column " + Twine(first) + " on, " + what);
   }
 
+  const PackInput &input;
   const Reader &matrix;
   PackedAttr format;
   IntAttr scheme;
@@ -212,8 +269,36 @@ private:
 
 } // namespace
 
-Error qtale::packTiles(const Reader &matrix, PackedAttr format, int64_t begin,
+llvm::Expected<PackInput> qtale::makePackInput(RecipeAttrInterface recipe,
+                                               SourceFiles &files) {
+  PackInput input;
+  Error error = Error::success();
+  auto read = [&](std::unique_ptr<Reader> &reader, RecipeAttrInterface part) {
+    if (error || !part)
+      return;
+    auto made = makeReader(part, files);
+    if (made)
+      reader = std::move(*made);
+    else
+      error = made.takeError();
+  };
+  if (auto integers = dyn_cast<IntegersAttr>(recipe)) {
+    read(input.values, integers.getValues());
+    read(input.scale, integers.getScale());
+    read(input.zero, integers.getZero());
+    input.block = integers.getBlock();
+  } else {
+    // Integers are found while packing.
+    auto quantize = dyn_cast<QuantizeAttr>(recipe);
+    read(input.values, quantize ? quantize.getInput() : recipe);
+  }
+  if (error)
+    return std::move(error);
+  return std::move(input);
+}
+
+Error qtale::packTiles(const PackInput &input, PackedAttr format, int64_t begin,
                        int64_t count, uint8_t *out,
                        llvm::MutableArrayRef<float> scratch) {
-  return Packer(matrix, format, begin, count, out, scratch).pack();
+  return Packer(input, format, begin, count, out, scratch).pack();
 }

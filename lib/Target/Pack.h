@@ -8,10 +8,23 @@
 
 namespace qtale {
 
-/// Writes tiles [begin, begin + count) of the packed form of `matrix` to `out`
+/// Floats [N, K]; or a model's integers, with their scales and zero points as
+/// #qtale.integers has them.
+struct PackInput {
+  std::unique_ptr<Reader> values, scale, zero;
+  int64_t block = 0;
+
+  bool hasScales() const { return scale != nullptr; }
+};
+
+/// Readers for what #qtale.pack takes.
+llvm::Expected<PackInput> makePackInput(RecipeAttrInterface recipe,
+                                        SourceFiles &files);
+
+/// Writes tiles [begin, begin + count) of the packed form of `input` to `out`
 /// (zeros before). `scratch` bounds the temporary memory; it holds at least
 /// `minPackScratch` floats for each row of a tile.
-llvm::Error packTiles(const Reader &matrix, PackedAttr format, int64_t begin,
+llvm::Error packTiles(const PackInput &input, PackedAttr format, int64_t begin,
                       int64_t count, uint8_t *out,
                       llvm::MutableArrayRef<float> scratch);
 

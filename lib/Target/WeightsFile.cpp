@@ -40,7 +40,7 @@ constexpr uint64_t maxScratchBytes = 1 << 20;
 /// How one weight is evaluated.
 struct Evaluation {
   const PlacedWeight *weight;
-  std::unique_ptr<Reader> reader;
+  PackInput input;
   PackedAttr packed;  // null: plain elements
   uint64_t unitBytes; // a tile or an element of the result
   uint64_t units;
@@ -102,15 +102,12 @@ LogicalResult Writer::prepare(SourceFiles &files) {
     RankedTensorType type = weight.type;
     RecipeAttrInterface recipe = op.getRecipe();
     auto packed = dyn_cast_or_null<PackedAttr>(type.getEncoding());
-    if (auto pack = dyn_cast<PackAttr>(recipe)) {
+    if (auto pack = dyn_cast<PackAttr>(recipe))
       recipe = pack.getInput();
-      if (auto quantize = dyn_cast<QuantizeAttr>(recipe))
-        recipe = quantize.getInput();
-    }
-    Expected<std::unique_ptr<Reader>> reader = makeReader(recipe, files);
-    if (!reader) {
+    Expected<PackInput> input = makePackInput(recipe, files);
+    if (!input) {
       emitError(op.getLoc(), "weight @")
-          << weight.name << ": " << toString(reader.takeError());
+          << weight.name << ": " << toString(input.takeError());
       failed = true;
       continue;
     }
@@ -119,7 +116,7 @@ LogicalResult Writer::prepare(SourceFiles &files) {
                : llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     uint64_t units = unitBytes ? weight.bytes / unitBytes : 0;
     evaluations.push_back(
-        {&weight, std::move(*reader), packed, unitBytes, units, Sha256()});
+        {&weight, std::move(*input), packed, unitBytes, units, Sha256()});
     allBytes += weight.padded;
   }
   if (failed)
@@ -208,10 +205,10 @@ Error Writer::process(const Chunk &chunk, std::vector<uint8_t> &out,
   out.assign(bytes, 0);
 
   Error error = evaluation.packed
-                    ? packTiles(*evaluation.reader, evaluation.packed,
+                    ? packTiles(evaluation.input, evaluation.packed,
                                 chunk.begin, chunk.count, out.data(), scratch)
-                    : readElements(*evaluation.reader, chunk.begin, chunk.count,
-                                   out.data(), scratch);
+                    : readElements(*evaluation.input.values, chunk.begin,
+                                   chunk.count, out.data(), scratch);
   if (error)
     return error;
   if (!addToHash(evaluation, at, out))

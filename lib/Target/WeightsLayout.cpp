@@ -121,7 +121,8 @@ std::string qtale::getSchemeName(PackedAttr packed) {
   llvm::raw_string_ostream stream(name);
   if (IntAttr scheme = packed.getScheme())
     stream << "int" << scheme.getBits() << "/" << scheme.getGroup()
-           << (scheme.getAsymmetric() ? " asymmetric" : "");
+           << (scheme.getAsymmetric() ? " asymmetric" : "")
+           << (scheme.getScales().isF32() ? " f32 scales" : "");
   else if (IntegerType bytes = packed.getBytesType())
     stream << (bytes.isUnsigned() ? "uint8" : "int8");
   else

@@ -16,8 +16,15 @@ def packed_integers(w: np.ndarray, bits: int, group: int, asymmetric: bool) -> b
     """w [N, K] float32 -> its bytes, written down from the layout's definition."""
     w = np.pad(w, ((0, -len(w) % TILE), (0, 0)))
     q = quantize(w, bits, group, asymmetric)
-    rows = len(q.values)
-    values = q.values.reshape(rows, -1) + (0 if asymmetric else 1 << (bits - 1))
+    values = q.values.reshape(len(q.values), -1) + (0 if asymmetric else 1 << (bits - 1))
+    return in_tiles(values, q.scales, q.zero_points if asymmetric else None, bits, group)
+
+
+def in_tiles(
+    values: np.ndarray, scales: np.ndarray, zeros: np.ndarray | None, bits: int, group: int
+) -> bytes:
+    """Unsigned values [rows, padded K]; scales and zero points [rows, groups]; whole tiles."""
+    rows = len(values)
     out = b""
     for tile in range(0, rows, TILE):
         v = values[tile : tile + TILE].reshape(TILE, -1, 32)  # row, step, k
@@ -26,9 +33,9 @@ def packed_integers(w: np.ndarray, bits: int, group: int, asymmetric: bool) -> b
         v = v.reshape(TILE, v.shape[1], -1, 4)  # row, step, j, i
         steps = v.transpose(1, 2, 0, 3).astype(np.uint8).reshape(-1, group // 32, TILE * bits * 4)
         for g, step in enumerate(steps):
-            out += q.scales[tile : tile + TILE, g].tobytes()
-            if asymmetric:
-                out += q.zero_points[tile : tile + TILE, g].astype(np.uint8).tobytes()
+            out += scales[tile : tile + TILE, g].tobytes()
+            if zeros is not None:
+                out += zeros[tile : tile + TILE, g].astype(np.uint8).tobytes()
             out += step.tobytes()
     return out
 

@@ -105,7 +105,7 @@ private:
 void qtale::buildFusedMatmul(KernelBuilder &b, const Level &level,
                              Activations x, const FusedProduct &product,
                              Activations out) {
-  SmallVector<RegisterBlock> shapes = blockShapes(level, product.matrix);
+  SmallVector<RegisterBlock> shapes = blockShapes(level, x, product.matrix);
   int64_t rows = 0;
   for (const RegisterBlock &shape : shapes)
     rows = std::max(rows, shape.rows);

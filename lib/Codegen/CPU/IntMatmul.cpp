@@ -37,7 +37,7 @@ struct Reader {
     return b.add(first, b.mul(group, matrix.packed.getGroupBytes()));
   }
   Value scales(Value group) {
-    return b.toF32(b.loadAs(b.getF16Type(), lanes, weight, group));
+    return b.toF32(b.loadAs(scheme.getScales(), lanes, weight, group));
   }
   /// Zero points as i32.
   Value zeros(Value group) {
@@ -179,29 +179,59 @@ SmallVector<Value> sumIntInt(KernelBuilder &b, const Level &level, Value input,
 // Float activations
 //===----------------------------------------------------------------------===//
 
-/// Adds the first `size` k of a step to the sums of all rows.
-void addFloatStep(KernelBuilder &b, Reader &reader, Value input, Value row,
-                  Value group, Value step, Value at, int64_t size,
-                  MutableArrayRef<Value> sums) {
-  Value scales = reader.scales(at), zeros = reader.zeros(at);
-  SmallVector<Value> vectors = reader.raw(at, step);
-  int64_t bits = reader.scheme.getBits();
-  Value first =
-      b.add(b.mul(group, reader.scheme.getGroup()), b.mul(step, blockK));
-  for (int64_t k = 0; k < size; ++k) {
-    // A lane's 4 bytes as one integer; see QTale_PackedAttr.
-    int64_t j = reader.nibbles() ? k % 16 / 4 : k / 4;
-    int64_t shift = k % 4 * 8 + (reader.nibbles() ? k / 16 * 4 : 0);
-    Value q = vector::BitCastOp::create(b, b.i32x(), vectors[j]);
-    q = arith::ShRUIOp::create(b, q, b.splat(b.i32(shift)));
-    q = arith::AndIOp::create(b, q, b.splat(b.i32((1 << bits) - 1)));
-    q = arith::SubIOp::create(b, q, zeros);
-    Value w = arith::MulFOp::create(b, arith::SIToFPOp::create(b, b.f32x(), q),
-                                    scales);
-    Value column = b.add(first, k);
-    for (auto [m, sum] : llvm::enumerate(sums))
-      sum =
-          b.fma(b.splat(b.loadScalar(input, {b.add(row, m), column})), w, sum);
+/// A group of some tiles: where it begins in each, scales and zero points.
+struct GroupOfTiles {
+  GroupOfTiles(KernelBuilder &b, Reader &reader, OutputBlock out, Value group)
+      : group(group) {
+    for (int64_t t = 0; t < out.tiles; ++t) {
+      at.push_back(reader.at(b.add(out.tile, t), group));
+      scales.push_back(reader.scales(at.back()));
+      zeros.push_back(reader.zeros(at.back()));
+    }
+  }
+  Value group;
+  SmallVector<Value> at, scales, zeros;
+};
+
+/// Adds the first `size` of the k from 4 `quad` on of a group.
+void addQuad(KernelBuilder &b, Reader &reader, Value input, OutputBlock out,
+             const GroupOfTiles &tiles, Value quad, int64_t size,
+             MutableArrayRef<Value> sums) {
+  // Which vector, and with 4 bits which half; see QTale_PackedAttr.
+  Value index = quad, half;
+  if (reader.nibbles()) {
+    Value inStep = b.rem(quad, 8);
+    index = b.add(b.mul(b.div(quad, 8), 4), b.rem(inStep, 4));
+    half = arith::IndexCastOp::create(b, b.getI32Type(),
+                                      b.mul(b.div(inStep, 4), 4));
+  }
+  Value column =
+      b.add(b.mul(tiles.group, reader.scheme.getGroup()), b.mul(quad, 4));
+  SmallVector<Value> x;
+  for (int64_t k = 0; k < size; ++k)
+    for (int64_t m = 0; m < out.rows; ++m)
+      x.push_back(
+          b.splat(b.loadScalar(input, {b.add(out.row, m), b.add(column, k)})));
+  Value mask = b.splat(b.i32((1 << reader.scheme.getBits()) - 1));
+  for (int64_t t = 0; t < out.tiles; ++t) {
+    Value at = b.add(b.add(tiles.at[t], b.mul(index, vectorBytes)),
+                     reader.matrix.packed.getValuesOffset());
+    // A lane's 4 bytes as one integer.
+    Value word = vector::BitCastOp::create(
+        b, b.i32x(), b.load(reader.weight, at, vectorBytes));
+    if (half)
+      word = arith::ShRUIOp::create(b, word, b.splat(half));
+    for (int64_t k = 0; k < size; ++k) {
+      Value q = arith::ShRUIOp::create(b, word, b.splat(b.i32(8 * k)));
+      q = arith::SubIOp::create(b, arith::AndIOp::create(b, q, mask),
+                                tiles.zeros[t]);
+      Value w = arith::MulFOp::create(
+          b, arith::SIToFPOp::create(b, b.f32x(), q), tiles.scales[t]);
+      for (int64_t m = 0; m < out.rows; ++m) {
+        Value &sum = sums[m * out.tiles + t];
+        sum = b.fma(x[k * out.rows + m], w, sum);
+      }
+    }
   }
 }
 
@@ -209,29 +239,30 @@ SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
                                OutputBlock out) {
   int64_t k = reader.matrix.k, groupK = reader.scheme.getGroup();
   int64_t whole = k / groupK, rest = k % groupK;
-  auto addSteps = [&](Value group, int64_t count, ValueRange sums) {
-    Value at = reader.at(out.tile, group);
-    return reader.forSteps(count, SmallVector<Value>(sums),
-                           [&](Value step, ValueRange carried) {
-                             SmallVector<Value> next(carried);
-                             addFloatStep(b, reader, input, out.row, group,
-                                          step, at, blockK, next);
-                             return next;
-                           });
+  auto addQuads = [&](const GroupOfTiles &tiles, int64_t count,
+                      ValueRange sums) {
+    return b.loop(b.index(0), b.index(count), 1, SmallVector<Value>(sums),
+                  [&](Value quad, ValueRange carried) {
+                    SmallVector<Value> next(carried);
+                    addQuad(b, reader, input, out, tiles, quad, 4, next);
+                    return next;
+                  });
   };
-  SmallVector<Value> sums(out.rows, b.zeros(b.f32x()));
+  SmallVector<Value> sums(out.rows * out.tiles, b.zeros(b.f32x()));
   if (whole)
     sums = b.loop(b.index(0), b.index(whole), 1, sums,
                   [&](Value group, ValueRange carried) {
-                    return addSteps(group, groupK / blockK, carried);
+                    GroupOfTiles tiles(b, reader, out, group);
+                    return addQuads(tiles, groupK / 4, carried);
                   });
+  if (!rest)
+    return sums;
   // The last group, in part: float activations are not padded.
-  Value last = b.index(whole);
-  if (rest >= blockK)
-    sums = addSteps(last, rest / blockK, sums);
-  if (rest % blockK)
-    addFloatStep(b, reader, input, out.row, last, b.index(rest / blockK),
-                 reader.at(out.tile, last), rest % blockK, sums);
+  GroupOfTiles tiles(b, reader, out, b.index(whole));
+  if (rest >= 4)
+    sums = addQuads(tiles, rest / 4, sums);
+  if (rest % 4)
+    addQuad(b, reader, input, out, tiles, b.index(rest / 4), rest % 4, sums);
   return sums;
 }
 
@@ -240,8 +271,8 @@ SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
 SmallVector<Value> qtale::sumInt(KernelBuilder &b, const Level &level,
                                  Activations x, Value weight, Matrix matrix,
                                  OutputBlock at) {
-  assert(at.tiles == 1 && "see blockShapes");
   Reader reader{b, weight, matrix};
+  assert((!x.format || at.tiles == 1) && "see blockShapes");
   if (x.format)
     return sumIntInt(b, level, x.buffer, x.format, reader, at);
   return sumIntFloat(b, x.buffer, reader, at);

@@ -114,7 +114,8 @@ llvm::SmallVector<mlir::Value> sumInt(KernelBuilder &b, const Level &level,
                                       Matrix matrix,
                                       OutputBlock at); // IntMatmul.cpp
 /// Blocks that fit into the level's registers, from many rows to one.
-llvm::SmallVector<RegisterBlock> blockShapes(const Level &level, Matrix matrix);
+llvm::SmallVector<RegisterBlock> blockShapes(const Level &level, Activations x,
+                                             Matrix matrix);
 /// body(first, count) for all tiles of n outputs, `groupTiles` or what is left of
 /// them, in parallel.
 void forTileGroups(KernelBuilder &b, int64_t n, int64_t groupTiles,

@@ -161,13 +161,23 @@ SmallVector<Value> qtale::sumBlock(KernelBuilder &b, const Level &level,
   return sumFloat(b, x.buffer, weight, matrix, at);
 }
 
-SmallVector<RegisterBlock> qtale::blockShapes(const Level &level,
+SmallVector<RegisterBlock> qtale::blockShapes(const Level &level, Activations x,
                                               Matrix matrix) {
   // A single row needs some tiles to hide the latency of a multiply-add. With
   // integers there is enough else to do, and memory is fastest as one ascending
   // stream: a tile at a time.
   if (!matrix.packed.getScheme())
     return {level.floatBlock, {1, groupTiles}};
+  // Integers that become floats cost more than a multiply-add: as many rows as
+  // there are registers for share them.
+  if (!x.format) {
+    auto [rows, tiles] = level.floatBlock;
+    SmallVector<RegisterBlock> shapes = {{rows * tiles, 1}};
+    if (tiles > 1)
+      shapes.push_back({rows, 1});
+    shapes.push_back({1, tiles});
+    return shapes;
+  }
   // The last block takes all rows that are left, fewer than two blocks: single
   // rows at the end would each unpack the weights again. Where there are
   // registers for two rows only, a third would spill.
@@ -183,7 +193,7 @@ static void buildTiles(KernelBuilder &b, const Level &level, Activations x,
                        const Product &product, Value first, int64_t count) {
   const auto &[weight, matrix, epilogue] = product;
   forRowBlocks(
-      b, b.dim(x.buffer, 0), blockShapes(level, matrix),
+      b, b.dim(x.buffer, 0), blockShapes(level, x, matrix),
       [&](Value row, const RegisterBlock &shape) {
         forTiles(b, count, shape.tiles, [&](Value tile, int64_t tiles) {
           OutputBlock at{row, shape.rows, b.add(first, tile), tiles};

@@ -50,7 +50,8 @@ static Value loadPacked(KernelBuilder &b, Value table, Matrix matrix,
   Value zero = b.i32(1 << (scheme.getBits() - 1));
   if (scheme.getAsymmetric())
     zero = byte(b.add(group, b.add(lane, matrix.packed.getZerosOffset())));
-  Value scale = b.toF32(scalar(b.getF16Type(), b.add(group, b.mul(lane, 2))));
+  Value scaleAt = b.add(group, b.mul(lane, scheme.getScaleBytes()));
+  Value scale = b.toF32(scalar(scheme.getScales(), scaleAt));
   Value value = arith::SIToFPOp::create(b, b.getF32Type(),
                                         arith::SubIOp::create(b, q, zero));
   return arith::MulFOp::create(b, value, scale);

@@ -51,12 +51,14 @@ def function(matrices: list[IntMatrix], int8: bool) -> str:
 
 def test(level: str, int8: bool) -> int:
     matrices = [
-        int_matrix(random, n, k, bits, group, asymmetric)
+        int_matrix(random, n, k, bits, group, asymmetric, *scales)
         for bits in (4, 8)
-        for n, k, group, asymmetric in [
+        for n, k, group, asymmetric, *scales in [
             (16, 32, 32, False),
             (67, 100, 32, True),
             (40, 130, 128, False),
+            (35, 70, 32, False, np.float32),
+            (20, 100, 64, True, np.float32),
             (1, 70, 64, True),
             (130, 33, 64, False),
         ]

@@ -37,9 +37,12 @@ static LogicalResult verifyGroup(function_ref<InFlightDiagnostic()> emitError,
 }
 
 LogicalResult IntAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                              int64_t bits, int64_t group, bool asymmetric) {
+                              int64_t bits, int64_t group, bool asymmetric,
+                              Type scales) {
   if (bits != 4 && bits != 8) // C1
     return emitError() << "bits must be 4 or 8, but is " << bits;
+  if (!isa<Float16Type, Float32Type>(scales)) // C3
+    return emitError() << "scales must be f16 or f32, but is " << scales;
   return verifyGroup(emitError, "group", group); // C2
 }
 

@@ -222,6 +222,51 @@ RankedTensorType QuantizeAttr::getTensorType() const {
                                Float32Type::get(getContext()), getScheme());
 }
 
+LogicalResult IntegersAttr::verify(EmitError emitError,
+                                   RecipeAttrInterface values,
+                                   RecipeAttrInterface scale,
+                                   RecipeAttrInterface zero, int64_t block,
+                                   IntAttr scheme) {
+  RankedTensorType in = values.getTensorType(), sc = scale.getTensorType();
+  auto integer = dyn_cast<IntegerType>(in.getElementType());
+  if (in.getRank() != 2 || !integer || integer.isSigned() ||
+      integer.getWidth() != scheme.getBits()) // C1
+    return emitError() << "values of " << scheme
+                       << " are a matrix of such integers, not " << in;
+  int64_t n = in.getDimSize(0), k = in.getDimSize(1);
+  bool fits = sc.getRank() == 2 &&
+              isa<Float32Type, Float16Type, BFloat16Type>(sc.getElementType());
+  if (fits && block > 0)
+    fits =
+        sc.getDimSize(0) == n && sc.getDimSize(1) == roundUp(k, block) / block;
+  else if (fits)
+    fits = (sc.getDimSize(0) == n || sc.getDimSize(0) == 1) &&
+           sc.getDimSize(1) == 1;
+  if (!fits) // C2
+    return emitError() << "scales " << sc << " fit no blocks of " << block
+                       << " of " << in;
+  if (scheme.getScales().isF16() && !sc.getElementType().isF16()) // C2
+    return emitError() << scheme << " can't hold scales of "
+                       << sc.getElementType();
+  if (block < 0 || block % scheme.getGroup()) // C3
+    return emitError() << "block must be 0 or a multiple of "
+                       << scheme.getGroup() << ", but is " << block;
+  if (zero && (zero.getTensorType().getShape() != sc.getShape() ||
+               zero.getTensorType().getElementType() != integer)) // C4
+    return emitError() << "zero points " << zero.getTensorType()
+                       << " don't fit integers " << in << " with scales " << sc;
+  if (scheme.getAsymmetric() != (zero || integer.isUnsigned())) // C5
+    return emitError() << scheme << " must "
+                       << (scheme.getAsymmetric() ? "not " : "")
+                       << "be asymmetric for " << integer
+                       << (zero ? " with" : " without") << " zero points";
+  return success();
+}
+RankedTensorType IntegersAttr::getTensorType() const {
+  return RankedTensorType::get(getValues().getTensorType().getShape(),
+                               Float32Type::get(getContext()), getScheme());
+}
+
 LogicalResult PackAttr::verify(EmitError emitError, RecipeAttrInterface input) {
   RankedTensorType type = input.getTensorType();
   bool ok =
@@ -327,6 +372,13 @@ RecipeAttrInterface qtale::simplifyRecipe(RecipeAttrInterface recipe) {
       .Case([&](QuantizeAttr attr) {
         return QuantizeAttr::get(context, simplifyRecipe(attr.getInput()),
                                  attr.getScheme());
+      })
+      .Case([&](IntegersAttr attr) {
+        RecipeAttrInterface zero = attr.getZero();
+        return IntegersAttr::get(context, simplifyRecipe(attr.getValues()),
+                                 simplifyRecipe(attr.getScale()),
+                                 zero ? simplifyRecipe(zero) : zero,
+                                 attr.getBlock(), attr.getScheme());
       })
       .Case([&](PackAttr attr) {
         return PackAttr::get(context, simplifyRecipe(attr.getInput()));

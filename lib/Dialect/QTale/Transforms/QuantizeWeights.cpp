@@ -2,15 +2,18 @@
 //
 //   recipe                       -->  quantize(recipe, int4/32)
 //   … of a router's matrix       -->  cast(recipe, f16): decisions are worth it
+//   dequantize(q, s), if kept    -->  integers(q, s, int4/32)
 //   matmul %x, %w                -->  matmul (quantize_rows %x), %w
 //   !qtale.kv_cache<4x8xf32>     -->  !qtale.kv_cache<4x8xf16>
 //
 //===----------------------------------------------------------------------===//
 
 #include "MatrixWeights.h"
+#include "ModelIntegers.h"
 #include "qtale/Dialect/QTale/Transforms/Passes.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -28,7 +31,9 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
   void runOnOperation() override {
     if (failed(checkOptions()))
       return signalPassFailure();
-    if (weights != "keep")
+    if (weights == "keep")
+      keepIntegers();
+    else
       for (MatrixWeight &weight : getMatrixWeights(getOperation())) {
         // What has a scheme or layout keeps it, and so do integers and a small
         // weight of a router.
@@ -47,6 +52,36 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
                                  : Type(IntegerType::get(&getContext(), 8));
       getOperation().walk(
           [&](func::FuncOp func) { storeCachesAs(func, element); });
+    }
+  }
+
+  /// Matrices that the model dequantizes stay integers where a scheme has their
+  /// form. A router's are few bytes, and decisions follow the model's rounding.
+  void keepIntegers() {
+    llvm::MapVector<StringAttr, SmallVector<WeightOp>> problems;
+    for (MatrixWeight &weight : getMatrixWeights(getOperation())) {
+      if (weight.weight.getTensorType().getEncoding() ||
+          weight.router != RouterUse::None)
+        continue;
+      std::string problem;
+      FailureOr<IntegersAttr> recipe =
+          getModelIntegers(weight.weight.getRecipe(), problem);
+      if (failed(recipe)) {
+        problems[StringAttr::get(&getContext(), problem)].push_back(
+            weight.weight);
+      } else if (*recipe) {
+        setRecipe(weight, *recipe);
+        ++numWeights;
+      }
+    }
+    for (auto &[problem, stayed] : problems) {
+      InFlightDiagnostic remark = emitRemark(stayed.front().getLoc());
+      remark << "weight @" << stayed.front().getSymName();
+      if (stayed.size() > 1)
+        remark << " (and " << stayed.size() - 1 << " like it)";
+      remark << " comes quantized, but is stored as floats: "
+             << problem.getValue()
+             << "; --weights=int4 or int8 would quantize it anew";
     }
   }
 
@@ -78,7 +113,8 @@ struct QuantizeWeights : qtale::impl::QuantizeWeightsBase<QuantizeWeights> {
                        .Default(0);
     if (bits && !router)
       return QuantizeAttr::get(context, recipe,
-                               IntAttr::get(context, bits, group, asymmetric));
+                               IntAttr::get(context, bits, group, asymmetric,
+                                            Float16Type::get(context)));
     Type type = llvm::StringSwitch<Type>(weights)
                     .Case("f32", Float32Type::get(context))
                     .Case("bf16", BFloat16Type::get(context))

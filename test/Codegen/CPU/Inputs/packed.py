@@ -32,7 +32,7 @@ class IntMatrix:
     """[n, k] of `bits`, values as they are stored (unsigned), a scale for each group."""
 
     q: np.ndarray
-    scales: np.ndarray  # [n, groups], float16
+    scales: np.ndarray  # [n, groups], float16 or float32
     zeros: np.ndarray  # [n, groups]
     bits: int
     group: int
@@ -41,7 +41,8 @@ class IntMatrix:
     @property
     def scheme(self) -> str:
         asymmetric = ", asymmetric = true" if self.asymmetric else ""
-        return f"#qtale.int<bits = {self.bits}, group = {self.group}{asymmetric}>"
+        scales = ", scales = f32" if self.scales.dtype == np.float32 else ""
+        return f"#qtale.int<bits = {self.bits}, group = {self.group}{asymmetric}{scales}>"
 
     @property
     def values(self) -> np.ndarray:
@@ -57,7 +58,7 @@ class IntMatrix:
         # What lies beyond the last k meets activations that are zero: any value will do.
         q = np.full((n + -n % TILE, groups * self.group), (1 << self.bits) - 1, np.uint8)
         q[:n, :k] = self.q
-        scales = np.zeros((len(q), groups), np.float16)
+        scales = np.zeros((len(q), groups), self.scales.dtype)
         zeros = np.zeros((len(q), groups), np.uint8)
         scales[:n], zeros[:n] = self.scales, self.zeros
         data = b""
@@ -81,7 +82,13 @@ class IntMatrix:
 
 
 def int_matrix(
-    random: np.random.Generator, n: int, k: int, bits: int, group: int, asymmetric: bool
+    random: np.random.Generator,
+    n: int,
+    k: int,
+    bits: int,
+    group: int,
+    asymmetric: bool,
+    scales: type = np.float16,
 ) -> IntMatrix:
     """Scales are powers of two, so that products with integers are exact."""
     groups = -(-k // group)
@@ -90,7 +97,7 @@ def int_matrix(
     q = random.integers(0, top + 1, (n, k), np.uint8)
     q[0], q[1 % n] = top, 0
     q[2 % n] = np.where(random.random(k) < 0.5, 0, top)
-    scales = random.choice(np.array([1, 0.5, -0.5], np.float16), (n, groups))
+    scales = random.choice(np.array([1, 0.5, -0.5], scales), (n, groups))
     zeros = random.integers(0, top + 1, (n, groups), np.uint8)
     if not asymmetric:
         zeros[:] = 1 << (bits - 1)

@@ -4,6 +4,8 @@
 
 // CHECK: @int(tensor<8x64xf32, #qtale.int<bits = 8, group = 128>>, tensor<8x64xf32, #qtale.int<bits = 4, group = 32, asymmetric = true>>)
 func.func private @int(tensor<8x64xf32, #qtale.int<bits = 8, group = 128>>, tensor<8x64xf32, #qtale.int<bits = 4, group = 32, asymmetric = true>>)
+// CHECK: @wide_scales(tensor<8x64xf32, #qtale.int<bits = 4, group = 32, scales = f32>>, tensor<8x64xf32, #qtale.int<bits = 8, group = 32>>)
+func.func private @wide_scales(tensor<8x64xf32, #qtale.int<bits = 4, group = 32, scales = f32>>, tensor<8x64xf32, #qtale.int<bits = 8, group = 32, scales = f16>>)
 // CHECK: @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>, tensor<8x64xi8, #qtale.packed<i8>>, tensor<8x64xui8, #qtale.packed<ui8>>)
 func.func private @packed(tensor<8x64xf32, #qtale.packed<#qtale.int<bits = 4, group = 64>>>, tensor<8x64xf16, #qtale.packed<f16>>, tensor<8x64xbf16, #qtale.packed<bf16>>, tensor<8x64xi8, #qtale.packed<i8>>, tensor<8x64xui8, #qtale.packed<ui8>>)
 // CHECK: @int_rows(tensor<?x40xf32, #qtale.int_rows<pad = 64>>)
@@ -16,6 +18,8 @@ func.func private @kv_cache(!qtale.kv_cache<4x8xf32>, !qtale.kv_cache<1x128xf16>
 #scale = #qtale.source<file = "w.bin", offset = 8, bytes = 12, type = tensor<3xf32>>
 #zero = #qtale.source<file = "w.bin", offset = 20, bytes = 2, type = tensor<3xui4>>
 #blocks = #qtale.source<file = "w.bin", offset = 8, bytes = 24, type = tensor<3x2xf32>>
+#rows = #qtale.source<file = "w.bin", offset = 8, bytes = 12, type = tensor<3x1xf32>>
+#rowzeros = #qtale.source<file = "w.bin", offset = 20, bytes = 2, type = tensor<3x1xui4>>
 
 // CHECK: @transpose : tensor<6x4xf32> = #qtale.transpose<#qtale.source<file = "w.bin", offset = 64, bytes = 96, type = tensor<4x6xf32>>, [1, 0]>
 qtale.weight @transpose : tensor<6x4xf32> = #qtale.transpose<#f32, [1, 0]>
@@ -46,3 +50,7 @@ qtale.weight @quantize : tensor<4x6xf32, #qtale.int<bits = 8, group = 32>> = #qt
 qtale.weight @pack : tensor<4x6xf32, #qtale.packed<f32>> = #qtale.pack<#f32>
 // CHECK: @pack_int : tensor<4x6xf32, #qtale.packed<#qtale.int<bits = 4, group = 32>>> = #qtale.pack<#qtale.quantize<#qtale.source<{{.*}}>, {{.*}}>> {offset = 128 : i64}
 qtale.weight @pack_int : tensor<4x6xf32, #qtale.packed<#qtale.int<bits = 4, group = 32>>> = #qtale.pack<#qtale.quantize<#f32, #qtale.int<bits = 4, group = 32>>> {offset = 128}
+// CHECK: @integers : tensor<3x3xf32, #qtale.int<bits = 4, group = 32, asymmetric = true, scales = f32>> = #qtale.integers<#qtale.source<{{.*}}>, #qtale.source<{{.*}}>, block = 64, <bits = 4, group = 32, asymmetric = true, scales = f32>>
+qtale.weight @integers : tensor<3x3xf32, #qtale.int<bits = 4, group = 32, asymmetric = true, scales = f32>> = #qtale.integers<#u4, #rows, block = 64, #qtale.int<bits = 4, group = 32, asymmetric = true, scales = f32>>
+// CHECK: @integers_zero : {{.*}} = #qtale.integers<#qtale.source<{{.*}}>, #qtale.source<{{.*}}> zero = #qtale.source<{{.*}}>, block = 0, <
+qtale.weight @integers_zero : tensor<3x3xf32, #qtale.int<bits = 4, group = 32, asymmetric = true, scales = f32>> = #qtale.integers<#u4, #rows zero = #rowzeros, block = 0, <bits = 4, group = 32, asymmetric = true, scales = f32>>

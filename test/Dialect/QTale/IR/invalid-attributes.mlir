@@ -18,6 +18,11 @@ func.func private @int_c2_negative(tensor<4x32xf32, #qtale.int<bits = 8, group =
 
 // -----
 
+// expected-error@+1 {{scales must be f16 or f32, but is 'bf16'}}
+func.func private @int_c3(tensor<4x32xf32, #qtale.int<bits = 8, group = 32, scales = bf16>>)
+
+// -----
+
 // expected-error@+1 {{format must be #qtale.int, f32, f16, bf16, i8 or ui8, but is f64}}
 func.func private @packed_c1(tensor<4x32xf64, #qtale.packed<f64>>)
 

@@ -127,6 +127,56 @@ qtale.weight @quantize_c1 : tensor<6xf32> = #qtale.quantize<#w, <bits = 4, group
 
 // -----
 
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 8, type = tensor<2x1xf32>>
+// expected-error@+1 {{values of #qtale.int<bits = 4, group = 32, scales = f32> are a matrix of such integers, not 'tensor<2x64xi8>'}}
+qtale.weight @integers_c1 : tensor<2x64xf32> = #qtale.integers<#q, #s, block = 0, <bits = 4, group = 32, scales = f32>>
+
+// -----
+
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 8, type = tensor<2x1xf32>>
+// expected-error@+1 {{scales 'tensor<2x1xf32>' fit no blocks of 32 of 'tensor<2x64xi8>'}}
+qtale.weight @integers_c2 : tensor<2x64xf32> = #qtale.integers<#q, #s, block = 32, <bits = 8, group = 32, scales = f32>>
+
+// -----
+
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 8, type = tensor<2x1xf32>>
+// expected-error@+1 {{#qtale.int<bits = 8, group = 32> can't hold scales of 'f32'}}
+qtale.weight @integers_c2_narrow : tensor<2x64xf32> = #qtale.integers<#q, #s, block = 0, <bits = 8, group = 32>>
+
+// -----
+
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 8, type = tensor<2x2xf16>>
+// expected-error@+1 {{block must be 0 or a multiple of 64, but is 32}}
+qtale.weight @integers_c3 : tensor<2x64xf32> = #qtale.integers<#q, #s, block = 32, <bits = 8, group = 64>>
+
+// -----
+
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<2x1xf16>>
+// expected-error@+1 {{block must be 0 or a multiple of 64, but is -64}}
+qtale.weight @integers_c3_negative : tensor<2x64xf32> = #qtale.integers<#q, #s, block = -64, <bits = 8, group = 64>>
+
+// -----
+
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<2x1xf16>>
+#z = #qtale.source<file = "w.bin", offset = 0, bytes = 2, type = tensor<2x1xui8>>
+// expected-error@+1 {{zero points 'tensor<2x1xui8>' don't fit integers 'tensor<2x64xi8>' with scales 'tensor<2x1xf16>'}}
+qtale.weight @integers_c4 : tensor<2x64xf32> = #qtale.integers<#q, #s zero = #z, block = 0, <bits = 8, group = 64, asymmetric = true>>
+
+// -----
+
+#q = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<2x64xui8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<2x1xf16>>
+// expected-error@+1 {{#qtale.int<bits = 8, group = 64> must be asymmetric for 'ui8' without zero points}}
+qtale.weight @integers_c5 : tensor<2x64xf32> = #qtale.integers<#q, #s, block = 0, <bits = 8, group = 64>>
+
+// -----
+
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 48, type = tensor<2x3xf64>>
 // expected-error@+1 {{can't pack 'tensor<2x3xf64>'}}
 qtale.weight @pack_c1 : tensor<2x3xf64> = #qtale.pack<#w>

@@ -21,17 +21,24 @@ def QTale_IntAttr : QTale_Attr<"Int", "int"> {
   let summary = "scheme: integers with a scale for each group along K";
   let description = [{
     A weight `[N, K]` as integers of `bits` bits; each row has, for each `group`
-    consecutive k, a float16 scale (and with `asymmetric` an integer zero
-    point): `w = (q - zero_point) * scale`. Equations: docs/Numerics.md.
+    consecutive k, a scale of type `scales` (and with `asymmetric` an integer
+    zero point): `w = (q - zero_point) * scale`. Equations: docs/Numerics.md.
 
     Constraints:
     - (C1) `bits` is 4 or 8.
     - (C2) `group` is 32, 64 or 128.
+    - (C3) `scales` is f16 or f32.
   }];
   let parameters = (ins "int64_t":$bits, "int64_t":$group,
-                        DefaultValuedParameter<"bool", "false">:$asymmetric);
+                        DefaultValuedParameter<"bool", "false">:$asymmetric,
+                        DefaultValuedParameter<"::mlir::Type", "::mlir::Float16Type::get($_ctxt)">:$scales);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    int64_t getScaleBytes() const { return getScales().getIntOrFloatBitWidth() / 8; }
+    /// What symmetric schemes add to store values unsigned.
+    int64_t getBias() const { return int64_t(1) << (getBits() - 1); }
+  }];
 }
 
 def QTale_PackedAttr : QTale_Attr<"Packed", "packed", [
@@ -47,7 +54,7 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed", [
     Integers: a tile holds its groups of K, the last one padded, one behind the
     other, so that decoding reads one ascending stream, which is what processors
     prefetch best. A group holds
-    - scales: 16 float16;
+    - scales: 16 floats of the scheme's `scales`;
     - zero points, if asymmetric: 16 bytes;
     - values, for each 32 k: 4-bit: 4 vectors of 64 bytes, byte `4 * row + i` of
       vector j has `k = 4 j + i` in its low half and `k = 16 + 4 j + i` in its
@@ -81,7 +88,7 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed", [
     /// Bytes of a group in a tile. Its scales come first, then (integers only)
     /// zero points and values.
     int64_t getGroupBytes() const;
-    int64_t getZerosOffset() const { return 2 * tileRows; }
+    int64_t getZerosOffset() const { return getScheme().getScaleBytes() * tileRows; }
     int64_t getValuesOffset() const;
     /// Bytes of a whole weight [n, k].
     int64_t getBytes(int64_t n, int64_t k) const;
@@ -202,6 +209,30 @@ def QTale_QuantizeAttr : QTale_Recipe<"Quantize", "quantize"> {
   let description = "Constraints: (C1) the input is a matrix of floats, in no scheme yet.";
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::qtale::IntAttr":$scheme);
   let assemblyFormat = "`<` $input `,` $scheme `>`";
+}
+
+def QTale_IntegersAttr : QTale_Recipe<"Integers", "integers"> {
+  let summary = "a matrix [N, K] in a scheme, with integers and scales that a model brings along";
+  let description = [{
+    `w[n, k] = (values[n, k] - zero[n, k / block]) * scale[n, k / block]`, or, where
+    `block` is 0, with one scale for each row or one for all. Each group of the
+    scheme gets the scale that it lies under. Signed values and zero points are
+    moved up by half their range when they are packed, since schemes are unsigned.
+
+    Constraints:
+    - (C1) `values` is a matrix of i4, ui4, i8 or ui8, as the scheme's `bits` say.
+    - (C2) `scale` is a matrix of f32, f16 or bf16: [N, K / block, rounded up], or
+      [N, 1] or [1, 1] where `block` is 0. The scheme's `scales` hold it exactly.
+    - (C3) `block` is 0 or a multiple of the scheme's group.
+    - (C4) `zero` has the values' element type and the scale's shape.
+    - (C5) the scheme is asymmetric where there are zero points or where values
+      are unsigned, and there only.
+  }];
+  let parameters = (ins "::qtale::RecipeAttrInterface":$values,
+                        "::qtale::RecipeAttrInterface":$scale,
+                        OptionalParameter<"::qtale::RecipeAttrInterface">:$zero,
+                        "int64_t":$block, "::qtale::IntAttr":$scheme);
+  let assemblyFormat = "`<` $values `,` $scale (`zero` `=` $zero^)? `,` struct($block) `,` $scheme `>`";
 }
 
 def QTale_PackAttr : QTale_Recipe<"Pack", "pack"> {

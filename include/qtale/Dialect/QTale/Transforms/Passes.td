@@ -13,10 +13,13 @@ def QuantizeWeights : Pass<"qtale-quantize-weights", "::mlir::ModuleOp"> {
             %y = qtale.matmul %q, %w : …, tensor<172x64xf32, #qtale.int<bits = 4, group = 32>> -> …
 
     The recipe of each weight that only feeds matmuls and embeddings is wrapped;
-    no weight is read. Rows that feed several matmuls are quantized once. With
-    `weights=keep` nothing changes. A router's matrix becomes f16 where others
-    become integers, and its small weights stay: they are few bytes, and
-    decisions are sharp.
+    no weight is read. Rows that feed several matmuls are quantized once. A
+    router's matrix becomes f16 where others become integers, and its small
+    weights stay: they are few bytes, and decisions are sharp.
+
+    With `weights=keep` matrices stay as the model holds them: floats, and those
+    that it dequantizes integers, `#qtale.integers`. Where no scheme has their
+    form they become floats, and a remark says why.
 
     Ensures: caches hold `kv` elements.
   }];
@@ -27,7 +30,7 @@ def QuantizeWeights : Pass<"qtale-quantize-weights", "::mlir::ModuleOp"> {
     Option<"activations", "activations", "std::string", "\"int8\"", "int8 or float, where weights are integers">,
     Option<"kv", "kv", "std::string", "\"f32\"", "elements of caches: f32, f16 or int8">,
   ];
-  let statistics = [Statistic<"numWeights", "num-weights", "Weights given a scheme">];
+  let statistics = [Statistic<"numWeights", "num-weights", "Weights given a format">];
 }
 
 def FuseEpilogues : Pass<"qtale-fuse-epilogues", "::mlir::func::FuncOp"> {
