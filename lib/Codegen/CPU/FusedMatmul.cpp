@@ -47,7 +47,8 @@ public:
   /// `scratch` is this thread's: [weights][rows * groupTiles, 16].
   FusedBlock(KernelBuilder &b, const Level &level, Activations x,
              const FusedProduct &product, ArrayRef<Value> scratch)
-      : b(b), level(level), x(x), product(product), scratch(scratch) {}
+      : b(b), level(level), x(x), product(product), scratch(scratch),
+        inner(sumsScratch(b, level, x, product.matrix)) {}
 
   /// Sums are made `step` tiles at a time.
   void build(OutputBlock at, int64_t step, Activations out) {
@@ -56,38 +57,50 @@ public:
     int64_t n = product.matrix.n;
     if (!out.format)
       return b.loop(0, at.tiles, 1, [&](Value t) {
-        for (int64_t m = 0; m < at.rows; ++m)
+        forRows(at.rows, [&](Value m) {
           storeBlock(b, finish(m, t),
                      {b.add(at.row, m), 1, b.add(at.tile, t), 1}, n,
                      out.buffer);
+        });
       });
     b.loop(0, at.tiles, 2, [&](Value t) {
-      for (int64_t m = 0; m < at.rows; ++m)
+      forRows(at.rows, [&](Value m) {
         storeQuantized(b, b.concat(finish(m, t), finish(m, b.add(t, 1))),
                        b.add(at.row, m), b.div(b.add(at.tile, t), 2), n, out);
+      });
     });
   }
 
 private:
+  /// A few rows of straight code, many as a loop.
+  void forRows(int64_t rows, KernelBuilder::Body body) {
+    if (rows == wideRows)
+      return b.loop(0, rows, 1, body);
+    for (int64_t m = 0; m < rows; ++m)
+      body(b.index(m));
+  }
   /// Sums of all tiles, with the bias, to scratch.
   void sumWeight(int64_t i, OutputBlock at, int64_t step) {
     forTiles(b, at.tiles, step, [&](Value t, int64_t tiles) {
       OutputBlock part{at.row, at.rows, b.add(at.tile, t), tiles};
-      SmallVector<Value> sums =
-          sumBlock(b, level, x, product.weights[i], product.matrix, part);
-      if (!product.biases.empty())
-        addBias(b, sums, part, product.matrix.n, product.biases[i]);
-      for (int64_t m = 0; m < at.rows; ++m)
-        for (int64_t s = 0; s < tiles; ++s)
-          b.store(sums[m * tiles + s], scratch[i], place(m, b.add(t, s)));
+      forSums(b, level, x, product.weights[i], product.matrix, part, inner,
+              [&](OutputBlock some, MutableArrayRef<Value> sums) {
+                if (!product.biases.empty())
+                  addBias(b, sums, some, product.matrix.n, product.biases[i]);
+                Value first = b.sub(some.row, at.row);
+                for (int64_t m = 0; m < some.rows; ++m)
+                  for (int64_t s = 0; s < tiles; ++s)
+                    b.store(sums[m * tiles + s], scratch[i],
+                            place(b.add(first, m), b.add(t, s)));
+              });
     });
   }
 
-  SmallVector<Value> place(int64_t m, Value t) {
-    return {b.add(t, m * groupTiles), b.index(0)};
+  SmallVector<Value> place(Value m, Value t) {
+    return {b.add(t, b.mul(m, groupTiles)), b.index(0)};
   }
   /// The function's value for row m, tile t.
-  Value finish(int64_t m, Value t) {
+  Value finish(Value m, Value t) {
     SmallVector<Value> sums = llvm::map_to_vector(
         scratch, [&](Value each) { return b.load(each, place(m, t)); });
     return applyFunction(b, *product.function, sums);
@@ -98,6 +111,7 @@ private:
   Activations x;
   const FusedProduct &product;
   ArrayRef<Value> scratch;
+  Value inner; // what sums themselves need
 };
 
 } // namespace
@@ -109,11 +123,9 @@ void qtale::buildFusedMatmul(KernelBuilder &b, const Level &level,
   int64_t rows = 0;
   for (const RegisterBlock &shape : shapes)
     rows = std::max(rows, shape.rows);
-  auto type = MemRefType::get({rows * groupTiles, lanes}, b.getF32Type());
   SmallVector<Value> scratch;
   for (size_t i = 0; i < product.weights.size(); ++i)
-    scratch.push_back(
-        memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64)));
+    scratch.push_back(b.scratch(rows * groupTiles));
   FusedBlock block(b, level, x, product, scratch);
   forTileGroups(b, product.matrix.n, groupTiles,
                 [&](Value first, int64_t count) {

@@ -193,10 +193,10 @@ struct GroupOfTiles {
   SmallVector<Value> at, scales, zeros;
 };
 
-/// Adds the first `size` of the k from 4 `quad` on of a group.
-void addQuad(KernelBuilder &b, Reader &reader, Value input, OutputBlock out,
-             const GroupOfTiles &tiles, Value quad, int64_t size,
-             MutableArrayRef<Value> sums) {
+/// The first `size` of the k from 4 `quad` on of tile t's group, as floats.
+SmallVector<Value> floatsOf(KernelBuilder &b, Reader &reader,
+                            const GroupOfTiles &tiles, int64_t t, Value quad,
+                            int64_t size) {
   // Which vector, and with 4 bits which half; see QTale_PackedAttr.
   Value index = quad, half;
   if (reader.nibbles()) {
@@ -205,6 +205,29 @@ void addQuad(KernelBuilder &b, Reader &reader, Value input, OutputBlock out,
     half = arith::IndexCastOp::create(b, b.getI32Type(),
                                       b.mul(b.div(inStep, 4), 4));
   }
+  Value at = b.add(b.add(tiles.at[t], b.mul(index, vectorBytes)),
+                   reader.matrix.packed.getValuesOffset());
+  // A lane's 4 bytes as one integer.
+  Value word = vector::BitCastOp::create(
+      b, b.i32x(), b.load(reader.weight, at, vectorBytes));
+  if (half)
+    word = arith::ShRUIOp::create(b, word, b.splat(half));
+  Value mask = b.splat(b.i32((1 << reader.scheme.getBits()) - 1));
+  SmallVector<Value> floats;
+  for (int64_t k = 0; k < size; ++k) {
+    Value q = arith::ShRUIOp::create(b, word, b.splat(b.i32(8 * k)));
+    q = arith::SubIOp::create(b, arith::AndIOp::create(b, q, mask),
+                              tiles.zeros[t]);
+    floats.push_back(arith::MulFOp::create(
+        b, arith::SIToFPOp::create(b, b.f32x(), q), tiles.scales[t]));
+  }
+  return floats;
+}
+
+/// Adds the first `size` of the k from 4 `quad` on of a group.
+void addQuad(KernelBuilder &b, Reader &reader, Value input, OutputBlock out,
+             const GroupOfTiles &tiles, Value quad, int64_t size,
+             MutableArrayRef<Value> sums) {
   Value column =
       b.add(b.mul(tiles.group, reader.scheme.getGroup()), b.mul(quad, 4));
   SmallVector<Value> x;
@@ -212,27 +235,13 @@ void addQuad(KernelBuilder &b, Reader &reader, Value input, OutputBlock out,
     for (int64_t m = 0; m < out.rows; ++m)
       x.push_back(
           b.splat(b.loadScalar(input, {b.add(out.row, m), b.add(column, k)})));
-  Value mask = b.splat(b.i32((1 << reader.scheme.getBits()) - 1));
-  for (int64_t t = 0; t < out.tiles; ++t) {
-    Value at = b.add(b.add(tiles.at[t], b.mul(index, vectorBytes)),
-                     reader.matrix.packed.getValuesOffset());
-    // A lane's 4 bytes as one integer.
-    Value word = vector::BitCastOp::create(
-        b, b.i32x(), b.load(reader.weight, at, vectorBytes));
-    if (half)
-      word = arith::ShRUIOp::create(b, word, b.splat(half));
-    for (int64_t k = 0; k < size; ++k) {
-      Value q = arith::ShRUIOp::create(b, word, b.splat(b.i32(8 * k)));
-      q = arith::SubIOp::create(b, arith::AndIOp::create(b, q, mask),
-                                tiles.zeros[t]);
-      Value w = arith::MulFOp::create(
-          b, arith::SIToFPOp::create(b, b.f32x(), q), tiles.scales[t]);
+  for (int64_t t = 0; t < out.tiles; ++t)
+    for (auto [k, w] :
+         llvm::enumerate(floatsOf(b, reader, tiles, t, quad, size)))
       for (int64_t m = 0; m < out.rows; ++m) {
         Value &sum = sums[m * out.tiles + t];
         sum = b.fma(x[k * out.rows + m], w, sum);
       }
-    }
-  }
 }
 
 SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
@@ -266,14 +275,126 @@ SmallVector<Value> sumIntFloat(KernelBuilder &b, Value input, Reader reader,
   return sums;
 }
 
+/// Vectors of floats that lie in scratch at once, small enough for the nearest
+/// caches: those of whole groups of some tiles.
+constexpr int64_t panelVectors = 512;
+
+/// Many rows by some tiles: floats are made once for all of them.
+///
+///   for each panel of k:   floats[tile][k][16] = (q - zero) * scale
+///                          for a few rows:   sums[row][tile][16] += x * floats
+///
+/// Few rows at a time: where lines of x are a power of two apart, many would
+/// evict each other.
+class WideBlock {
+public:
+  WideBlock(KernelBuilder &b, int64_t partRows, Value input, Reader reader,
+            OutputBlock out, Value scratch)
+      : b(b), partRows(partRows), input(input), reader(reader), out(out),
+        scratch(scratch),
+        panelK(panelVectors / out.tiles / reader.scheme.getGroup() *
+               reader.scheme.getGroup()) {}
+
+  void sum(SumsBody body) {
+    int64_t k = reader.matrix.k;
+    b.loop(0, out.rows * out.tiles, 1,
+           [&](Value i) { b.store(b.zeros(b.f32x()), scratch, atSum(i)); });
+    b.loop(0, k / panelK, 1, [&](Value panel) { addPanel(panel, panelK); });
+    if (k % panelK)
+      addPanel(b.index(k / panelK), k % panelK);
+    forParts([&](Value first, SmallVector<Value> sums) {
+      body({b.add(out.row, first), partRows, out.tile, out.tiles}, sums);
+    });
+  }
+
+private:
+  void addPanel(Value panel, int64_t size) {
+    int64_t groupK = reader.scheme.getGroup();
+    Value firstGroup = b.mul(panel, panelK / groupK);
+    b.loop(0, llvm::divideCeil(size, groupK), 1, [&](Value g) {
+      GroupOfTiles tiles(b, reader, out, b.add(firstGroup, g));
+      b.loop(0, groupK / 4, 1, [&](Value quad) {
+        Value k = b.add(b.mul(g, groupK), b.mul(quad, 4));
+        for (int64_t t = 0; t < out.tiles; ++t)
+          for (auto [i, w] :
+               llvm::enumerate(floatsOf(b, reader, tiles, t, quad, 4)))
+            b.store(w, scratch, atFloats(t, b.add(k, i)));
+      });
+    });
+    Value firstK = b.mul(panel, panelK);
+    forParts([&](Value first, SmallVector<Value> sums) {
+      sums = b.loop(
+          b.index(0), b.index(size), 1, sums, [&](Value k, ValueRange carried) {
+            return multiply(b.add(out.row, first), firstK, k, carried);
+          });
+      for (auto [i, sum] : llvm::enumerate(sums))
+        b.store(sum, scratch, atSum(b.add(b.mul(first, out.tiles), i)));
+    });
+  }
+
+  SmallVector<Value> multiply(Value row, Value firstK, Value k,
+                              ValueRange sums) {
+    SmallVector<Value> x, next(sums);
+    for (int64_t m = 0; m < partRows; ++m)
+      x.push_back(
+          b.splat(b.loadScalar(input, {b.add(row, m), b.add(firstK, k)})));
+    for (int64_t t = 0; t < out.tiles; ++t) {
+      Value w = b.load(scratch, atFloats(t, k));
+      for (int64_t m = 0; m < partRows; ++m) {
+        Value &sum = next[m * out.tiles + t];
+        sum = b.fma(x[m], w, sum);
+      }
+    }
+    return next;
+  }
+
+  /// body(first row of the block, its sums and those of the next rows)
+  void forParts(function_ref<void(Value, SmallVector<Value>)> body) {
+    b.loop(0, out.rows, partRows, [&](Value first) {
+      SmallVector<Value> sums;
+      for (int64_t i = 0; i < partRows * out.tiles; ++i)
+        sums.push_back(
+            b.load(scratch, atSum(b.add(b.mul(first, out.tiles), i))));
+      body(first, sums);
+    });
+  }
+
+  // Rows of scratch.
+  SmallVector<Value> atFloats(int64_t tile, Value k) {
+    return {b.add(k, tile * panelK), b.index(0)};
+  }
+  SmallVector<Value> atSum(Value i) {
+    return {b.add(i, panelVectors), b.index(0)};
+  }
+
+  KernelBuilder &b;
+  int64_t partRows;
+  Value input;
+  Reader reader;
+  OutputBlock out;
+  Value scratch;
+  int64_t panelK;
+};
+
 } // namespace
 
-SmallVector<Value> qtale::sumInt(KernelBuilder &b, const Level &level,
-                                 Activations x, Value weight, Matrix matrix,
-                                 OutputBlock at) {
+Value qtale::sumsScratch(KernelBuilder &b, const Level &level, Activations x,
+                         Matrix matrix) {
+  if (!matrix.packed.getScheme() || x.format)
+    return {};
+  return b.scratch(panelVectors + wideRows * level.floatBlock.tiles);
+}
+
+void qtale::forIntSums(KernelBuilder &b, const Level &level, Activations x,
+                       Value weight, Matrix matrix, OutputBlock at,
+                       Value scratch, SumsBody body) {
   Reader reader{b, weight, matrix};
   assert((!x.format || at.tiles == 1) && "see blockShapes");
-  if (x.format)
-    return sumIntInt(b, level, x.buffer, x.format, reader, at);
-  return sumIntFloat(b, x.buffer, reader, at);
+  if (!x.format && at.rows == wideRows)
+    return WideBlock(b, level.floatBlock.rows, x.buffer, reader, at, scratch)
+        .sum(body);
+  SmallVector<Value> sums =
+      x.format ? sumIntInt(b, level, x.buffer, x.format, reader, at)
+               : sumIntFloat(b, x.buffer, reader, at);
+  body(at, sums);
 }

@@ -130,6 +130,11 @@ void KernelBuilder::ifElse(Value condition, function_ref<void()> then,
 // Buffers
 //===----------------------------------------------------------------------===//
 
+Value KernelBuilder::scratch(int64_t rows) {
+  return memref::AllocaOp::create(*this,
+                                  MemRefType::get({rows, lanes}, getF32Type()),
+                                  getI64IntegerAttr(64));
+}
 Value KernelBuilder::dim(Value buffer, int64_t axis) {
   return createOrFold<memref::DimOp>(buffer, axis);
 }

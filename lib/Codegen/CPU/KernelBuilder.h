@@ -64,6 +64,8 @@ public:
               llvm::function_ref<void()> otherwise = nullptr);
 
   // Buffers.
+  /// f32 [rows, 16] on each thread's stack; outside of loops.
+  mlir::Value scratch(int64_t rows);
   mlir::Value dim(mlir::Value buffer, int64_t axis);
   mlir::Value loadScalar(mlir::Value buffer, mlir::ValueRange at);
   /// An i32 or i64, as index.

@@ -101,19 +101,30 @@ struct OutputBlock {
   mlir::Value tile;
   int64_t tiles;
 };
-/// Sums of products, [row][tile]. What one output sums does not depend on the
-/// block. sumBlock chooses among the others.
-llvm::SmallVector<mlir::Value> sumBlock(KernelBuilder &b, const Level &level,
-                                        Activations x, mlir::Value weight,
-                                        Matrix matrix, OutputBlock at);
+/// Rows that share the floats made of integer weights: a block too large for
+/// registers, which forSums divides.
+inline constexpr int64_t wideRows = 32;
+
+/// body(part, sums) for the parts of a block that registers hold at once, most often
+/// the whole block: sums of products, [row][tile]. What one output sums does not
+/// depend on the block.
+using SumsBody =
+    llvm::function_ref<void(OutputBlock, llvm::MutableArrayRef<mlir::Value>)>;
+/// `scratch` is sumsScratch, made outside of all loops.
+void forSums(KernelBuilder &b, const Level &level, Activations x,
+             mlir::Value weight, Matrix matrix, OutputBlock at,
+             mlir::Value scratch, SumsBody body);
+/// What forSums needs of a thread's stack; null if nothing.
+mlir::Value sumsScratch(KernelBuilder &b, const Level &level, Activations x,
+                        Matrix matrix); // IntMatmul.cpp
+/// The sums of a block that registers hold.
 llvm::SmallVector<mlir::Value> sumFloat(KernelBuilder &b, mlir::Value input,
                                         mlir::Value weight, Matrix matrix,
                                         OutputBlock at); // FloatMatmul.cpp
-llvm::SmallVector<mlir::Value> sumInt(KernelBuilder &b, const Level &level,
-                                      Activations x, mlir::Value weight,
-                                      Matrix matrix,
-                                      OutputBlock at); // IntMatmul.cpp
-/// Blocks that fit into the level's registers, from many rows to one.
+void forIntSums(KernelBuilder &b, const Level &level, Activations x,
+                mlir::Value weight, Matrix matrix, OutputBlock at,
+                mlir::Value scratch, SumsBody body); // IntMatmul.cpp
+/// Blocks that forSums takes, from many rows to one.
 llvm::SmallVector<RegisterBlock> blockShapes(const Level &level, Activations x,
                                              Matrix matrix);
 /// body(first, count) for all tiles of n outputs, `groupTiles` or what is left of

@@ -5,7 +5,7 @@
 //   row 0   [ sums ] [ sums ] [ sums ] [ sums ]     a block: some rows, some
 //   row 1   [ sums ] [ sums ] [ sums ] [ sums ]     tiles, all in registers
 //
-//   sumBlock (FloatMatmul.cpp, IntMatmul.cpp)  -->  + bias + residual  -->  out
+//   forSums (FloatMatmul.cpp, IntMatmul.cpp)  -->  + bias + residual  -->  out
 //
 //===----------------------------------------------------------------------===//
 
@@ -153,12 +153,13 @@ void qtale::storeBlock(KernelBuilder &b, ArrayRef<Value> values, OutputBlock at,
 // Kernels
 //===----------------------------------------------------------------------===//
 
-SmallVector<Value> qtale::sumBlock(KernelBuilder &b, const Level &level,
-                                   Activations x, Value weight, Matrix matrix,
-                                   OutputBlock at) {
+void qtale::forSums(KernelBuilder &b, const Level &level, Activations x,
+                    Value weight, Matrix matrix, OutputBlock at, Value scratch,
+                    SumsBody body) {
   if (matrix.packed.getScheme())
-    return sumInt(b, level, x, weight, matrix, at);
-  return sumFloat(b, x.buffer, weight, matrix, at);
+    return forIntSums(b, level, x, weight, matrix, at, scratch, body);
+  SmallVector<Value> sums = sumFloat(b, x.buffer, weight, matrix, at);
+  body(at, sums);
 }
 
 SmallVector<RegisterBlock> qtale::blockShapes(const Level &level, Activations x,
@@ -168,11 +169,11 @@ SmallVector<RegisterBlock> qtale::blockShapes(const Level &level, Activations x,
   // stream: a tile at a time.
   if (!matrix.packed.getScheme())
     return {level.floatBlock, {1, groupTiles}};
-  // Integers that become floats cost more than a multiply-add: as many rows as
-  // there are registers for share them.
+  // Integers that become floats cost more than a multiply-add: many rows share
+  // them, or as many as there are registers for.
   if (!x.format) {
     auto [rows, tiles] = level.floatBlock;
-    SmallVector<RegisterBlock> shapes = {{rows * tiles, 1}};
+    SmallVector<RegisterBlock> shapes = {{wideRows, tiles}, {rows * tiles, 1}};
     if (tiles > 1)
       shapes.push_back({rows, 1});
     shapes.push_back({1, tiles});
@@ -190,34 +191,43 @@ SmallVector<RegisterBlock> qtale::blockShapes(const Level &level, Activations x,
 
 /// One product's rows and tiles [first, first + count), from sums to memory.
 static void buildTiles(KernelBuilder &b, const Level &level, Activations x,
-                       const Product &product, Value first, int64_t count) {
-  const auto &[weight, matrix, epilogue] = product;
+                       const Product &product, Value scratch, Value first,
+                       int64_t count) {
+  const Matrix &matrix = product.matrix;
+  const Epilogue &epilogue = product.epilogue;
   forRowBlocks(
       b, b.dim(x.buffer, 0), blockShapes(level, x, matrix),
       [&](Value row, const RegisterBlock &shape) {
         forTiles(b, count, shape.tiles, [&](Value tile, int64_t tiles) {
           OutputBlock at{row, shape.rows, b.add(first, tile), tiles};
-          SmallVector<Value> sums = sumBlock(b, level, x, weight, matrix, at);
-          addBias(b, sums, at, matrix.n, epilogue.bias);
-          addResidual(b, sums, at, matrix.n, epilogue.residual);
-          storeBlock(b, sums, at, matrix.n, epilogue.out);
+          forSums(b, level, x, product.weight, matrix, at, scratch,
+                  [&](OutputBlock part, MutableArrayRef<Value> sums) {
+                    addBias(b, sums, part, matrix.n, epilogue.bias);
+                    addResidual(b, sums, part, matrix.n, epilogue.residual);
+                    storeBlock(b, sums, part, matrix.n, epilogue.out);
+                  });
         });
       });
 }
 
 void qtale::buildMatmul(KernelBuilder &b, const Level &level, Activations x,
                         const Product &product) {
+  Value scratch = sumsScratch(b, level, x, product.matrix);
   forTileGroups(b, product.matrix.n, groupTiles,
                 [&](Value first, int64_t count) {
-                  buildTiles(b, level, x, product, first, count);
+                  buildTiles(b, level, x, product, scratch, first, count);
                 });
 }
 
 void qtale::buildJointMatmul(KernelBuilder &b, const Level &level,
                              Activations x, ArrayRef<Product> products) {
   int64_t groups = 0;
-  for (const Product &product : products)
+  Value scratch;
+  for (const Product &product : products) {
     groups += groupsOf(product.matrix.n, groupTiles);
+    if (!scratch)
+      scratch = sumsScratch(b, level, x, product.matrix);
+  }
   forGroups(b, groups, [&](Value g) {
     // Group g is one of the first product's, or of the rest's.
     std::function<void(ArrayRef<Product>, Value)> build =
@@ -226,7 +236,7 @@ void qtale::buildJointMatmul(KernelBuilder &b, const Level &level,
           int64_t n = front.matrix.n;
           auto here = [&] {
             inGroup(b, g, n, groupTiles, [&](Value first, int64_t count) {
-              buildTiles(b, level, x, front, first, count);
+              buildTiles(b, level, x, front, scratch, first, count);
             });
           };
           if (rest.size() == 1)

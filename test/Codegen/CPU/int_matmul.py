@@ -2,7 +2,7 @@
 #
 # Integer matmuls on every level, bit for bit: activations and scales are chosen
 # so that float32 holds each sum exactly. Extremes are there (15 or 255 by 127 and
-# by -127 for all k), k and n that fill no group and no tile, one row and several,
+# by -127 for all k), k and n that fill no group and no tile, one row and many,
 # and one thread and three.
 
 import numpy as np
@@ -61,13 +61,14 @@ def test(level: str, int8: bool) -> int:
             (20, 100, 64, True, np.float32),
             (1, 70, 64, True),
             (130, 33, 64, False),
+            *[(18, 1100, 64, True), (33, 612, 32, False)] * (bits == 4),
         ]
     ]
     library = compile_main(function(matrices, int8), level)
     packed = [matrix.pack() for matrix in matrices]
     weights = b"".join(data + bytes(-len(data) % 64) for data in packed)
     compared = 0
-    for rows, threads in [(1, 1), (7, 3), (0, 2)]:
+    for rows, threads in [(1, 1), (7, 3), (0, 2), (149, 3)]:
         inputs, expected = [], []
         for matrix in matrices:
             n, k = matrix.q.shape
@@ -88,6 +89,7 @@ def test(level: str, int8: bool) -> int:
 
 for level in LEVELS:
     assert test(level, int8=True) > 2000
-# Weights become floats in registers, on all levels alike but for the block.
-for level in ("x86-64-v2", "x86-64-v3"):
-    assert test(level, int8=False) > 2000
+# Weights become floats, on all levels alike but for the block.
+for level in ("x86-64-v2", "x86-64-v3", "x86-64-v4"):
+    if level in LEVELS:
+        assert test(level, int8=False) > 2000
