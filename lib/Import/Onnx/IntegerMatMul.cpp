@@ -18,6 +18,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "MatMul.h"
 #include "NodeTable.h"
 #include "StepNode.h"
 
@@ -55,11 +56,8 @@ private:
   Value sumByLoops();
   /// A zero point in 32 bits, as a vector: one, or those of these dimensions.
   Value zeros(std::optional<Term> &zero, ArrayRef<OpFoldResult> full);
-  /// A term whose dimensions are known to be 1 or those of `full`.
-  Term settled(Term term, ArrayRef<OpFoldResult> full);
   /// An operand, and where it is read, at the right of these places.
   void addOperand(Term term, ArrayRef<AffineExpr> places);
-  LogicalResult checkInner();
 
   Node &n;
   GraphBuilder &g;
@@ -74,46 +72,14 @@ private:
 
 } // namespace
 
-LogicalResult Product::checkInner() {
-  OpFoldResult k = a.dims.back(), kc = c.dims[c.rank() - 2];
-  auto ka = getConstantIntValue(k), kb = getConstantIntValue(kc);
-  if (ka && kb && *ka != *kb)
-    return n.fail("the inputs' inner dimensions are " + Twine(*ka) + " and " +
-                  Twine(*kb));
-  g.math.check(k, kc,
-               StringRef(n.proto.op_type()) + ": inner dimensions differ");
-  return success();
-}
-
 LogicalResult Product::read(const Places &places) {
-  a = n.in(places.a);
-  c = n.in(places.c);
-  if (!a.rank() || !c.rank())
-    return n.fail("needs inputs of at least one dimension");
-  // Vectors become matrices, and lose the dimension again at the end.
-  bool vectorA = a.rank() == 1, vectorC = c.rank() == 1;
-  if (vectorA)
-    a = g.reshape(a, {g.math.constant(1), a.dims[0]});
-  if (vectorC)
-    c = g.reshape(c, {c.dims[0], g.math.constant(1)});
-  if (failed(checkInner()))
+  FailureOr<MatrixOperands> operands = readMatrices(n, places.a, places.c);
+  if (failed(operands))
     return failure();
-  std::optional<Dims> batch = g.broadcast(
-      {ArrayRef(a.dims).drop_back(2), ArrayRef(c.dims).drop_back(2)});
-  if (!batch)
-    return n.fail("the inputs' batch dimensions don't fit each other");
-  dims = *batch;
-  for (Term *term : {&a, &c}) {
-    Dims full(*batch);
-    full.append(term->dims.end() - 2, term->dims.end());
-    *term = settled(*term, full);
-  }
-  dims.append({a.dims[a.rank() - 2], c.dims.back()});
-  given = dims;
-  if (vectorC)
-    given.pop_back();
-  if (vectorA)
-    given.erase(given.begin() + batch->size());
+  a = operands->a;
+  c = operands->c;
+  dims = operands->dims;
+  given = operands->given;
 
   auto zero = [&](int place, bool rows,
                   std::optional<Term> &into) -> LogicalResult {
@@ -127,20 +93,6 @@ LogicalResult Product::read(const Places &places) {
   };
   return success(succeeded(zero(places.zeroA, true, zeroA)) &&
                  succeeded(zero(places.zeroC, false, zeroC)));
-}
-
-Term Product::settled(Term term, ArrayRef<OpFoldResult> full) {
-  full = full.take_back(term.rank());
-  Dims to;
-  bool known = true;
-  for (auto [dim, extent] : llvm::zip_equal(term.dims, full)) {
-    bool one = isConstantIntValue(dim, 1);
-    known &= one || g.math.same(dim, extent);
-    to.push_back(one ? dim : extent);
-  }
-  if (known)
-    return term;
-  return g.make(term.dtype, g.broadcastTo(g.tensor(term), term.dims, to), to);
 }
 
 FailureOr<Term> Product::spread(unsigned input, bool rows) {
@@ -173,7 +125,7 @@ FailureOr<Term> Product::spread(unsigned input, bool rows) {
     return n.fail(
         n.inputName(input) + " must be one number, or one for each " +
         (rows ? "row of the first matrix" : "column of the second matrix"));
-  return settled(result, full);
+  return settled(g, result, full);
 }
 
 void Product::addOperand(Term term, ArrayRef<AffineExpr> places) {
@@ -227,7 +179,7 @@ Value Product::sumByConstant() {
   ArrayRef<OpFoldResult> rowDims = ArrayRef(a.dims).drop_back();
   OpFoldResult rows = g.math.product(rowDims);
   Value x = g.reshape(g.tensor(a), a.dims, {rows, a.dims.back()});
-  // checkInner has seen to k.
+  // readMatrices has seen to k.
   auto type =
       RankedTensorType::get({staticOrDynamic(rows), shape[1]}, g.b.getI8Type());
   if (x.getType() != type)

@@ -69,12 +69,27 @@ static Term linear(Node &n, Term &x, RecipeAttrInterface weight, StringRef name,
   return n.g.make(x.dtype, n.g.reshape(result, matrix, dims), dims);
 }
 
-static LogicalResult contraction(Node &n) {
+Term qtale::onnx_import::settled(GraphBuilder &g, Term term,
+                                 ArrayRef<OpFoldResult> full) {
+  full = full.take_back(term.rank());
+  Dims to;
+  bool known = true;
+  for (auto [dim, extent] : llvm::zip_equal(term.dims, full)) {
+    bool one = isConstantIntValue(dim, 1);
+    known &= one || g.math.same(dim, extent);
+    to.push_back(one ? dim : extent);
+  }
+  if (known)
+    return term;
+  return g.make(term.dtype, g.broadcastTo(g.tensor(term), term.dims, to), to);
+}
+
+FailureOr<MatrixOperands>
+qtale::onnx_import::readMatrices(Node &n, unsigned atA, unsigned atC) {
   GraphBuilder &g = n.g;
-  Term a = n.in(0), c = n.in(1);
+  Term a = n.in(atA), c = n.in(atC);
   if (!a.rank() || !c.rank())
     return n.fail("needs inputs of at least one dimension");
-  // Vectors become matrices, and lose the dimension again below.
   bool vectorA = a.rank() == 1, vectorC = c.rank() == 1;
   if (vectorA)
     a = g.reshape(a, {g.math.constant(1), a.dims[0]});
@@ -86,32 +101,37 @@ static LogicalResult contraction(Node &n) {
   if (ka && kb && *ka != *kb)
     return n.fail("the inputs' inner dimensions are " + Twine(*ka) + " and " +
                   Twine(*kb));
-  g.math.check(k, kc, "MatMul: inner dimensions differ");
+  g.math.check(k, kc,
+               StringRef(n.proto.op_type()) + ": inner dimensions differ");
 
-  ArrayRef<OpFoldResult> batchA = ArrayRef(a.dims).drop_back(2),
-                         batchC = ArrayRef(c.dims).drop_back(2);
-  std::optional<Dims> batch = g.broadcast({batchA, batchC});
+  std::optional<Dims> batch = g.broadcast(
+      {ArrayRef(a.dims).drop_back(2), ArrayRef(c.dims).drop_back(2)});
   if (!batch)
     return n.fail("the inputs' batch dimensions don't fit each other");
-  auto toBatch = [&](Term &term, ArrayRef<OpFoldResult> own) {
-    // Dimensions that may or may not be 1 are settled before the loop.
-    size_t shift = batch->size() - own.size();
-    bool known = llvm::all_of(llvm::enumerate(own), [&](auto each) {
-      return isConstantIntValue(each.value(), 1) ||
-             g.math.same(each.value(), (*batch)[shift + each.index()]);
-    });
-    if (known)
-      return;
+  for (Term *term : {&a, &c}) {
     Dims full(*batch);
-    full.append(term.dims.end() - 2, term.dims.end());
-    term = g.make(term.dtype, g.broadcastTo(g.tensor(term), term.dims, full),
-                  full);
-  };
-  toBatch(a, batchA);
-  toBatch(c, batchC);
+    full.append(term->dims.end() - 2, term->dims.end());
+    *term = settled(g, *term, full);
+  }
+  Dims dims(*batch);
+  dims.append({a.dims[a.rank() - 2], c.dims.back()});
+  Dims given(dims);
+  if (vectorC)
+    given.pop_back();
+  if (vectorA)
+    given.erase(given.begin() + batch->size());
+  return MatrixOperands{a, c, dims, given};
+}
+
+static LogicalResult contraction(Node &n) {
+  GraphBuilder &g = n.g;
+  FailureOr<MatrixOperands> operands = readMatrices(n, 0, 1);
+  if (failed(operands))
+    return failure();
+  auto &[a, c, dims, given] = *operands;
 
   // Loops: batches, m, n, k.
-  int64_t batches = batch->size(), m = batches, nn = m + 1, kk = m + 2;
+  int64_t batches = dims.size() - 2, m = batches, nn = m + 1, kk = m + 2;
   SmallVector<int64_t> loopsA, loopsC, loopsOut;
   for (int64_t i = batches - (a.rank() - 2); i < batches; ++i)
     loopsA.push_back(i);
@@ -122,16 +142,8 @@ static LogicalResult contraction(Node &n) {
   loopsA.append({m, kk});
   loopsC.append({kk, nn});
   loopsOut.append({m, nn});
-  Dims dims(*batch);
-  dims.append({a.dims[a.rank() - 2], c.dims.back()});
   Value result = g.contract(a, loopsA, c, loopsC, loopsOut, dims, kk + 1);
-
-  Dims final(dims);
-  if (vectorC)
-    final.pop_back();
-  if (vectorA)
-    final.erase(final.begin() + batches);
-  return n.set(g.reshape(result, dims, final), final);
+  return n.set(g.reshape(result, dims, given), given);
 }
 
 static LogicalResult buildMatMul(Node &n) {

@@ -9,10 +9,10 @@
 import numpy as np
 from execute import LEVELS, run
 from hardware import compile_level
+from program import Program
 
 random = np.random.default_rng(23)
 
-PORT = '{qtale.name = "p", qtale.dtype = "int32"}'
 ROWS = 19
 
 #: n, k, types of x and of the weight, which zero points there are: "" (none), "one", "each".
@@ -55,17 +55,15 @@ def pack(w: np.ndarray) -> bytes:
     return data + bytes(-len(data) % 64)
 
 
-class Products:
-    """A module's text, its weights and inputs, and what it has to give."""
+class Products(Program):
+    """A module, its inputs, and what it has to give."""
 
     def __init__(self) -> None:
-        self.declarations, self.lines = [], ["%c0 = arith.constant 0 : index"]
-        self.arguments, self.results = [], []
-        self.weights = b""
+        super().__init__("int32")
         self.inputs, self.per_row, self.wanted = [], [], []
 
-    def argument(self, name: str, type_: str, value: np.ndarray, per_row: bool) -> str:
-        self.arguments.append(f"{name}: {type_} {PORT}")
+    def input(self, name: str, type_: str, value: np.ndarray, per_row: bool) -> str:
+        self.argument(name, type_)
         self.inputs.append(value)
         self.per_row.append(per_row)
         return f"({name} : {type_})"
@@ -81,35 +79,27 @@ class Products:
             f"qtale.weight @w{i} : {type_} = #qtale.pack<#qtale.source{source}>"
         )
         self.weights += pack(w)
-        self.argument(f"%x{i}", f"tensor<?x{k}xi8>", x.view(np.int8), per_row=True)
+        self.input(f"%x{i}", f"tensor<?x{k}xi8>", x.view(np.int8), per_row=True)
         zeros = ""
         if zx is not None:
             each = zero_x == "each"
             size = "?" if each else "1"
-            zeros += " input_zero" + self.argument(f"%a{i}", f"tensor<{size}xi32>", zx, each)
+            zeros += " input_zero" + self.input(f"%a{i}", f"tensor<{size}xi32>", zx, each)
         if zw is not None:
             name = f"%b{i}"
-            zeros += " weight_zero" + self.argument(name, f"tensor<{len(zw)}xi32>", zw, False)
+            zeros += " weight_zero" + self.input(name, f"tensor<{len(zw)}xi32>", zw, False)
         flag = "{unsigned_input} " if left == np.uint8 else ""
         self.lines += [
             f"%w{i} = qtale.param @w{i} : {type_}",
             f"%y{i} = qtale.byte_matmul %x{i}, %w{i}{zeros} {flag}"
             f": tensor<?x{k}xi8>, {type_} -> tensor<?x{n}xi32>",
         ]
-        self.results.append((f"%y{i}", f"tensor<?x{n}xi32>"))
+        self.result(f"%y{i}", f"tensor<?x{n}xi32>")
         zx = np.zeros(1, np.int64) if zx is None else zx.astype(np.int64)
         zw = np.zeros(1, np.int64) if zw is None else zw.astype(np.int64)
         with np.errstate(over="ignore"):
             sums = (x.astype(np.int64) - zx[:, None]) @ (w.astype(np.int64) - zw[:, None]).T
         self.wanted.append(sums.astype(np.int32))
-
-    def __str__(self) -> str:
-        types = ", ".join(type_ for _, type_ in self.results)
-        given = ", ".join(f"{type_} {PORT}" for _, type_ in self.results)
-        names = ", ".join(name for name, _ in self.results)
-        body = "\n  ".join([*self.lines, f"return {names} : {types}"])
-        head = f"func.func @main({', '.join(self.arguments)}) -> ({given})"
-        return "\n".join([*self.declarations, f"{head} {{\n  {body}\n}}"])
 
 
 products = Products()

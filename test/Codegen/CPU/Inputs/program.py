@@ -2,8 +2,6 @@
 
 from packed import declare
 
-PORT = '{qtale.name = "p", qtale.dtype = "float32"}'
-
 
 def rows_type(k: int, group: int) -> str:
     """Rows of k int8 activations, padded to whole groups."""
@@ -13,7 +11,8 @@ def rows_type(k: int, group: int) -> str:
 class Program:
     """A module's @main: what it takes, what it does and what it gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: str = "float32") -> None:
+        self.port = f'{{qtale.name = "p", qtale.dtype = "{dtype}"}}'
         self.weights = b""
         self.declarations: list[str] = []
         self.lines: list[str] = ["%c0 = arith.constant 0 : index"]
@@ -30,14 +29,14 @@ class Program:
         return type_
 
     def argument(self, name: str, type_: str) -> None:
-        self.arguments.append(f"{name}: {type_} {PORT}")
+        self.arguments.append(f"{name}: {type_} {self.port}")
 
     def result(self, name: str, type_: str) -> None:
         self.results.append((name, type_))
 
     def __str__(self) -> str:
         types = ", ".join(type_ for _, type_ in self.results)
-        given = ", ".join(f"{type_} {PORT}" for _, type_ in self.results)
+        given = ", ".join(f"{type_} {self.port}" for _, type_ in self.results)
         names = ", ".join(name for name, _ in self.results)
         body = "\n    ".join([*self.lines, f"return {names} : {types}"])
         head = f"func.func @main({', '.join(self.arguments)}) -> ({given})"
