@@ -149,6 +149,20 @@ bool Planner::outlives(memref::AllocOp alloc, Operation *parent) {
   });
 }
 
+/// The product of the element's bytes and the known dimensions; none if it is
+/// more than processors can address.
+std::optional<int64_t> bytesOf(MemRefType type) {
+  constexpr int64_t most = int64_t(1) << 47;
+  if (llvm::is_contained(type.getShape(), 0))
+    return 0;
+  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  for (int64_t size : type.getShape())
+    if (!ShapedType::isDynamic(size) &&
+        (llvm::MulOverflow(bytes, size, bytes) || bytes > most))
+      return std::nullopt;
+  return bytes;
+}
+
 LogicalResult Planner::check(memref::AllocOp alloc) {
   for (Operation *parent = alloc->getParentOp(); parent != entry;
        parent = parent->getParentOp()) {
@@ -161,6 +175,11 @@ LogicalResult Planner::check(memref::AllocOp alloc) {
              << alloc.getType()
              << " in a turn of a loop, and is needed after it";
   }
+  if (!bytesOf(alloc.getType()))
+    return alloc.emitError("makes ")
+           << RankedTensorType::get(alloc.getType().getShape(),
+                                    alloc.getType().getElementType())
+           << ", which no memory holds; make its dimensions smaller";
   for (Value size : alloc.getDynamicSizes())
     if (step && !rowsArgument(boundOf(size)))
       return alloc.emitError("a buffer's size is not given by the number of "
@@ -169,11 +188,7 @@ LogicalResult Planner::check(memref::AllocOp alloc) {
 }
 
 void Planner::assign(memref::AllocOp alloc) {
-  MemRefType type = alloc.getType();
-  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-  for (int64_t size : type.getShape())
-    bytes *= ShapedType::isDynamic(size) ? 1 : size;
-
+  int64_t bytes = *bytesOf(alloc.getType());
   SmallVector<Value> sizes =
       llvm::map_to_vector(alloc.getDynamicSizes(), boundOf);
   unsigned begin = positions[alloc];

@@ -60,8 +60,12 @@ static void print(llvm::raw_ostream &os, Diagnostic &diagnostic) {
 
 DiagnosticPrinter::DiagnosticPrinter(MLIRContext *context)
     : ScopedDiagnosticHandler(context) {
-  setHandler([](Diagnostic &diagnostic) {
-    print(llvm::errs(), diagnostic);
+  setHandler([this](Diagnostic &diagnostic) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    print(os, diagnostic);
+    if (told.insert(text).second)
+      llvm::errs() << text;
     return success();
   });
 }

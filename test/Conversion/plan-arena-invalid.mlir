@@ -35,3 +35,14 @@ func.func @step(%context: !qtale.context, %tokens: memref<?xi32>, %n: index) {
   %a = memref.alloc(%n) : memref<?xf32>
   return
 }
+
+// -----
+
+// 2^47 bytes are as many as there are addresses.
+func.func @main(%context: !qtale.context, %n: index) {
+  %most = memref.alloc(%n) : memref<?x4194304x8388608xf32>
+  %none = memref.alloc() : memref<4611686018427387904x0x4xf32>
+  // expected-error@+1 {{makes 'tensor<?x4194304x8388609xf32>', which no memory holds; make its dimensions smaller}}
+  %a = memref.alloc(%n) : memref<?x4194304x8388609xf32>
+  return
+}

@@ -178,6 +178,18 @@ def test_scales_that_are_no_numbers(tmp_path: Path, columns: int, bad: float):
     assert "scale" in said
 
 
+def test_results_that_no_memory_holds(tmp_path: Path):
+    """2^80 elements from a file of some bytes: said once, though each CPU level finds it."""
+    text = """<ir_version: 10, opset_import: ["" : 21]>
+    outer (float[1099511627776, 1] x, float[1, 1099511627776] z)
+        => (float[1099511627776, 1099511627776] y) { y = Mul (x, z) }"""
+    model = tmp_path / "outer.onnx"
+    onnx.save(onnx.parser.parse_model(text), model)
+    said = refused(model, tmp_path)
+    assert said.count("which no memory holds") == 1
+    assert "outer.onnx: 'Mul of 'y''" in said
+
+
 def test_all_unsupported_operators_at_once(tmp_path: Path):
     kinds = ["Det", "GRU", "LSTM", "NonZero", "StringNormalizer"]
     nodes = [

@@ -46,8 +46,8 @@ public:
     branches[1].block = open.elseBlock();
     // Both, so that all is told that is refused of them.
     bool filled = true;
-    for (auto [branch, name] : llvm::zip_equal(
-             branches, ArrayRef<StringRef>{"then_branch", "else_branch"}))
+    const StringRef names[] = {"then_branch", "else_branch"};
+    for (auto [branch, name] : llvm::zip_equal(branches, names))
       filled &= succeeded(fill(branch, n.attribute(name)->g()));
     if (!filled)
       return failure();
