@@ -4,7 +4,8 @@
 //
 // scf.forall (kernels): an iteration is a chunk.
 // scf.parallel (elementwise): the last dimension is the inner loop, the others
-// are counted through; a chunk has about 1024 elements.
+// are counted through; a chunk has about 1024 elements, turns of loops within
+// included.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,6 +28,36 @@ namespace {
 
 constexpr int64_t chunkElements = 1024;
 
+Value ceilDiv(ImplicitLocOpBuilder &b, Value a, Value c) {
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  Value sum = arith::AddIOp::create(b, a, c);
+  return arith::DivUIOp::create(b, arith::SubIOp::create(b, sum, one), c);
+}
+
+/// Turns of the loops in a block, one after the other or within each other, as far
+/// as they are known before `around`.
+Value turnsWithin(ImplicitLocOpBuilder &b, Block *block,
+                  LoopLikeOpInterface around) {
+  Value most = arith::ConstantIndexOp::create(b, 1);
+  auto known = [&](Value bound) -> Value {
+    if (auto constant = getConstantIntValue(bound))
+      return arith::ConstantIndexOp::create(b, *constant);
+    return around.isDefinedOutsideOfLoop(bound) ? bound : Value();
+  };
+  for (auto loop : block->getOps<scf::ForOp>()) {
+    Value turns = turnsWithin(b, loop.getBody(), around);
+    Value from = known(loop.getLowerBound()), to = known(loop.getUpperBound()),
+          step = known(loop.getStep());
+    if (from && to && step) {
+      Value span =
+          arith::SubIOp::create(b, arith::MaxSIOp::create(b, to, from), from);
+      turns = arith::MulIOp::create(b, turns, ceilDiv(b, span, step));
+    }
+    most = arith::MaxUIOp::create(b, most, turns);
+  }
+  return most;
+}
+
 class Lowering {
 public:
   Lowering(ImplicitLocOpBuilder &b, Value context) : b(b), context(context) {}
@@ -38,11 +69,6 @@ public:
 private:
   Value constant(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
-  }
-  Value ceilDiv(Value a, Value c) {
-    Value sum = arith::AddIOp::create(b, a, c);
-    return arith::DivUIOp::create(b, arith::SubIOp::create(b, sum, constant(1)),
-                                  c);
   }
   /// Chunks 0 … count - 1 in turn, then the barrier.
   void chunks(Value count, function_ref<void(Value)> body);
@@ -92,7 +118,7 @@ void Lowering::lower(scf::ParallelOp loop) {
   SmallVector<Value> trips;
   for (auto [from, to, step] : llvm::zip_equal(
            loop.getLowerBound(), loop.getUpperBound(), loop.getStep()))
-    trips.push_back(ceilDiv(arith::SubIOp::create(b, to, from), step));
+    trips.push_back(ceilDiv(b, arith::SubIOp::create(b, to, from), step));
   auto iv = [&](int64_t axis, Value count) -> Value {
     Value offset = arith::MulIOp::create(b, count, loop.getStep()[axis]);
     return arith::AddIOp::create(b, loop.getLowerBound()[axis], offset);
@@ -104,11 +130,12 @@ void Lowering::lower(scf::ParallelOp loop) {
     units = arith::MulIOp::create(b, units, trips[axis]);
   if (rank > 1)
     inner = arith::MaxUIOp::create(b, trips[rank - 1], inner);
+  inner = arith::MulIOp::create(b, inner, turnsWithin(b, loop.getBody(), loop));
   Value perChunk = arith::MaxUIOp::create(
       b, arith::DivUIOp::create(b, constant(chunkElements), inner),
       constant(1));
 
-  chunks(ceilDiv(units, perChunk), [&](Value chunk) {
+  chunks(ceilDiv(b, units, perChunk), [&](Value chunk) {
     Value first = arith::MulIOp::create(b, chunk, perChunk);
     Value last = arith::MinUIOp::create(
         b, arith::AddIOp::create(b, first, perChunk), units);

@@ -8,7 +8,8 @@
 // between that only it needs included.
 //
 // A thread that still reads for its own arithmetic must not be overtaken by a
-// write: a barrier stands between such loads and the next write.
+// write: a barrier stands between such loads and the next write. Loads that only
+// the write needs move into its block.
 //
 //===----------------------------------------------------------------------===//
 
@@ -78,8 +79,9 @@ public:
       } else if (op.getNumRegions() && isDividedWithin(&op)) {
         // A sequential loop or branch around parallel ones. Reads before it
         // come before each of its blocks, those in a loop before the next turn.
-        bool before =
-            readSinceBarrier || (isa<LoopLikeOpInterface>(op) && reads(&op));
+        bool before = readSinceBarrier || !ownReads.empty() ||
+                      (isa<LoopLikeOpInterface>(op) && reads(&op));
+        ownReads.clear();
         bool after = before;
         last.reset();
         for (Region &region : op.getRegions())
@@ -87,7 +89,8 @@ public:
             readSinceBarrier = before;
             if (failed(share(inner)))
               return failure();
-            after |= readSinceBarrier;
+            after |= readSinceBarrier || !ownReads.empty();
+            ownReads.clear();
             last.reset();
           }
         readSinceBarrier = after;
@@ -95,7 +98,7 @@ public:
         if (failed(doOnce(&op)))
           return failure();
       } else if (reads(&op)) {
-        readSinceBarrier = true;
+        ownReads.push_back(&op);
       }
     }
     return success();
@@ -103,11 +106,16 @@ public:
 
 private:
   void beforeWrite(Operation *op) {
-    if (!readSinceBarrier)
+    if (!readSinceBarrier && ownReads.empty())
       return;
     OpBuilder builder(op);
     BarrierOp::create(builder, op->getLoc(), context);
+    passBarrier();
+  }
+
+  void passBarrier() {
     readSinceBarrier = false;
+    ownReads.clear();
   }
 
   LogicalResult doOnce(Operation *op) {
@@ -119,50 +127,73 @@ private:
                            "it");
     if (joinLast(op))
       return success();
-    beforeWrite(op);
+    std::optional<Operations> moved;
+    if (!readSinceBarrier && !ownReads.empty())
+      moved = neededBy(op, ownReads.front());
+    if (!moved)
+      beforeWrite(op);
     ImplicitLocOpBuilder b(op->getLoc(), op);
     Value isFirst =
         arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
                               ThreadOp::create(b, b.getIndexType(), context),
                               arith::ConstantIndexOp::create(b, 0));
     auto once = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
-    op->moveBefore(once.thenBlock()->getTerminator());
+    enter(once, moved.value_or(Operations()), op);
     b.setInsertionPointAfter(once); // it moved with the operation
     last = {once, BarrierOp::create(b, context)};
+    passBarrier();
     return success();
+  }
+
+  using Operations = llvm::SetVector<Operation *>;
+
+  static void enter(scf::IfOp once, const Operations &before, Operation *op) {
+    Operation *end = once.thenBlock()->getTerminator();
+    for (Operation *each : before)
+      each->moveBefore(end);
+    op->moveBefore(end);
+  }
+
+  /// Reads from `first` on, up to `op`, and what is computed of them; none of it
+  /// may be needed elsewhere, and there may be no other effects between.
+  static std::optional<Operations> neededBy(Operation *op, Operation *first) {
+    Operations needed;
+    for (Operation *between = first; between != op;
+         between = between->getNextNode()) {
+      bool follows = llvm::any_of(between->getOperands(), [&](Value operand) {
+        return needed.contains(operand.getDefiningOp());
+      });
+      if (isa<cf::AssertOp>(between) ? !follows : isMemoryEffectFree(between)) {
+        if (follows || between->getNumRegions())
+          needed.insert(between);
+      } else if (reads(between) && !writes(between) &&
+                 !contains(between, llvm::IsaPred<cf::AssertOp>)) {
+        needed.insert(between);
+      } else {
+        return std::nullopt;
+      }
+    }
+    for (Operation *each : needed)
+      for (Operation *user : each->getUsers()) {
+        Operation *here = op->getBlock()->findAncestorOpInBlock(*user);
+        if (here != op && !needed.contains(here))
+          return std::nullopt;
+      }
+    return needed;
   }
 
   /// Moves what one thread did last down to `op`, which it does then too. Between
   /// them no memory is read but for values that this thread alone needs.
   bool joinLast(Operation *op) {
-    if (!last)
+    std::optional<Operations> between;
+    if (last)
+      between = neededBy(op, last->end->getNextNode());
+    if (!between)
       return false;
-    llvm::SetVector<Operation *> moved;
-    for (Operation *between = last->end->getNextNode(); between != op;
-         between = between->getNextNode()) {
-      bool follows = llvm::any_of(between->getOperands(), [&](Value operand) {
-        return moved.contains(operand.getDefiningOp());
-      });
-      if (isa<cf::AssertOp>(between) ? !follows : isMemoryEffectFree(between)) {
-        if (follows || between->getNumRegions())
-          moved.insert(between);
-      } else if (reads(between) && !writes(between) &&
-                 !contains(between, llvm::IsaPred<cf::AssertOp>)) {
-        moved.insert(between);
-      } else {
-        return false;
-      }
-    }
-    moved.insert(op);
-    for (Operation *each : moved)
-      for (Operation *user : each->getUsers())
-        if (!moved.contains(op->getBlock()->findAncestorOpInBlock(*user)))
-          return false;
     last->body->moveBefore(op);
     last->end->moveAfter(op);
-    for (Operation *each : moved)
-      each->moveBefore(last->body.thenBlock()->getTerminator());
-    readSinceBarrier = false;
+    enter(last->body, *between, op);
+    passBarrier();
     return true;
   }
 
@@ -173,7 +204,9 @@ private:
   };
   std::optional<Once> last;
   Value context;
+  // Reads that not all threads may have done: around this block, and in it.
   bool readSinceBarrier = false;
+  SmallVector<Operation *> ownReads;
 };
 
 struct ShareWork : qtale::impl::ShareWorkBase<ShareWork> {

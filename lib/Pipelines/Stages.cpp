@@ -107,6 +107,7 @@ static void buildKernels(OpPassManager &pm, const CompileOptions &options) {
   level.addNestedPass<func::FuncOp>(createConvertLinalgToParallelLoopsPass());
   level.addPass(memref::createFoldMemRefAliasOpsPass());
   cleanUp(level);
+  level.addNestedPass<func::FuncOp>(createCarryReductions());
   // Loops are final, so lives of buffers are known; who writes what is settled
   // last, since nothing may move a write out of its place any more.
   level.addPass(createPlanArena());

@@ -89,3 +89,50 @@ func.func @inner(%context: !qtale.context, %n: index) {
   }
   return
 }
+
+// 40 sums of 100 to 200: what is within counts, 200 a row, so that 5 rows are a chunk.
+// CHECK-LABEL: @sums
+// CHECK-DAG:   %[[C8:.*]] = arith.constant 8 : index
+// CHECK:       arith.cmpi slt, %{{.*}}, %[[C8]]
+func.func @sums(%context: !qtale.context) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c40 = arith.constant 40 : index
+  %c100 = arith.constant 100 : index
+  scf.parallel (%i) = (%c0) to (%c40) step (%c1) {
+    scf.for %k = %c0 to %c100 step %c1 {
+      func.call @body(%k) : (index) -> ()
+    }
+    scf.for %j = %c1 to %c2 step %c1 {
+      scf.for %k = %c100 to %c0 step %c1 {
+      }
+      scf.for %k = %c0 to %c100 step %c1 {
+        scf.for %l = %c0 to %c2 step %c1 {
+          func.call @body(%k) : (index) -> ()
+        }
+      }
+    }
+  }
+  return
+}
+
+// 1024 divided by %n, if there is anything to do; %i turns are not known before.
+// CHECK-LABEL: @sums_of_some
+// CHECK-SAME:    %[[CONTEXT:.*]]: !qtale.context, %[[N:.*]]: index
+// CHECK:         %[[SPAN:.*]] = arith.maxsi %[[N]], %c0
+// CHECK:         %[[TURNS:.*]] = arith.maxui %[[SPAN]], %c1
+// CHECK:         arith.divui %c1024, %[[TURNS]]
+func.func @sums_of_some(%context: !qtale.context, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c40 = arith.constant 40 : index
+  scf.parallel (%i) = (%c0) to (%c40) step (%c1) {
+    scf.for %k = %c0 to %n step %c1 {
+      scf.for %l = %c0 to %i step %c1 {
+        func.call @body(%k) : (index) -> ()
+      }
+    }
+  }
+  return
+}

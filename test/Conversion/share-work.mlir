@@ -236,3 +236,40 @@ func.func @around_a_kernel(%context: !qtale.context, %a: memref<4xf32>, %x: f32)
   memref.store %x, %a[%c0] : memref<4xf32>
   return
 }
+
+// What only a write needs of others' work is read by its thread alone.
+// CHECK-LABEL: @load_of_one_write
+// CHECK:       call @kernel
+// CHECK-NOT:   qtale.barrier
+// CHECK:       scf.if
+// CHECK-NEXT:    memref.load
+// CHECK-NEXT:    arith.addf
+// CHECK-NEXT:    memref.store
+// CHECK-NEXT:  }
+// CHECK-NEXT:  qtale.barrier
+// CHECK-NOT:   qtale.barrier
+func.func @load_of_one_write(%context: !qtale.context, %a: memref<4xf32>, %b: memref<4xf32>, %x: f32) {
+  %c0 = arith.constant 0 : index
+  func.call @kernel(%context, %a) : (!qtale.context, memref<4xf32>) -> ()
+  %before = memref.load %a[%c0] : memref<4xf32>
+  %after = arith.addf %before, %x : f32
+  memref.store %after, %b[%c0] : memref<4xf32>
+  return
+}
+
+// Others need it, too: they read it first.
+// CHECK-LABEL: @load_of_a_write_and_others
+// CHECK:       call @kernel
+// CHECK-NEXT:  memref.load
+// CHECK-NEXT:  qtale.barrier
+// CHECK:       scf.if
+// CHECK-NEXT:    memref.store
+// CHECK-NEXT:  }
+// CHECK-NEXT:  qtale.barrier
+func.func @load_of_a_write_and_others(%context: !qtale.context, %a: memref<4xf32>, %b: memref<4xf32>) -> f32 {
+  %c0 = arith.constant 0 : index
+  func.call @kernel(%context, %a) : (!qtale.context, memref<4xf32>) -> ()
+  %x = memref.load %a[%c0] : memref<4xf32>
+  memref.store %x, %b[%c0] : memref<4xf32>
+  return %x : f32
+}

@@ -87,6 +87,23 @@ def PlanArena : Pass<"qtale-plan-arena", "::mlir::ModuleOp"> {
                     Statistic<"numSlots", "num-slots", "Slots they share">];
 }
 
+def CarryReductions : Pass<"qtale-carry-reductions", "::mlir::func::FuncOp"> {
+  let summary = "Keep sums and other reductions in registers while a loop runs";
+  let description = [{
+    Before: scf.for %k = … {
+              %s = memref.load %sum[%i]
+              memref.store (addf %s, …), %sum[%i]
+            }
+    After:  %first = memref.load %sum[%i]
+            %last = scf.for %k = … iter_args(%s = %first) { scf.yield (addf %s, …) }
+            memref.store %last, %sum[%i]
+
+    Within parallel loops, where the buffer is an allocation that nothing else in
+    the loop touches. The order of a reduction does not change.
+  }];
+  let statistics = [Statistic<"numReductions", "num-reductions", "Reductions that loops carry">];
+}
+
 def ShareWork : Pass<"qtale-share-work", "::mlir::func::FuncOp"> {
   let summary = "Let one thread do what may be done once";
   let description = [{

@@ -18,26 +18,52 @@ using namespace mlir;
 using namespace qtale::onnx_import;
 using onnx::TensorProto;
 
-/// The extreme of all elements and 0: rows in parallel, then their results.
-template <typename Op> static Term extreme(Node &n) {
+/// The least and the greatest of all elements and 0, in one pass: rows in
+/// parallel, then their results.
+static std::pair<Term, Term> extremes(Node &n) {
   GraphBuilder &g = n.g;
   Term &x = n.in(0);
   Type f32 = g.b.getF32Type();
-  auto combine = [](Scalars s, ValueRange v) { return s.make<Op>(v[0], v[1]); };
-  Value value = g.tensor(x);
-  Dims dims(x.dims);
-  while (!dims.empty()) {
-    SmallVector<int64_t> axes{int64_t(dims.size()) - 1};
-    if (int64_t(dims.size()) < x.rank()) // what is left after the first turn
-      axes = llvm::to_vector(llvm::seq<int64_t>(0, dims.size()));
-    value = g.reduce(value, dims, axes, g.scalar(f32, 0), combine);
-    dims.truncate(dims.size() - axes.size());
+  auto least = [](Scalars s, ValueRange v) {
+    return s.make<arith::MinimumFOp>(v[0], v[1]);
+  };
+  auto greatest = [](Scalars s, ValueRange v) {
+    return s.make<arith::MaximumFOp>(v[0], v[1]);
+  };
+  if (!x.rank()) {
+    Term zero = g.fromConstant(
+        x.dtype, DenseElementsAttr::get(RankedTensorType::get({}, f32), 0.0f));
+    return {g.make(x.dtype, g.elementwise({&x, &zero}, {}, f32, least), {}),
+            g.make(x.dtype, g.elementwise({&x, &zero}, {}, f32, greatest), {})};
   }
-  if (x.rank())
-    return g.make(x.dtype, value, {});
-  Term zero = g.fromConstant(
-      x.dtype, DenseElementsAttr::get(RankedTensorType::get({}, f32), 0.0f));
-  return g.make(x.dtype, g.elementwise({&x, &zero}, {}, f32, combine), {});
+  Value found[] = {g.tensor(x), g.tensor(x)};
+  // The last dimension, then all that are left.
+  Dims outer(ArrayRef(x.dims).drop_back());
+  for (ArrayRef<OpFoldResult> kept :
+       {ArrayRef(outer), ArrayRef(outer).take_front(0)}) {
+    unsigned rank = cast<RankedTensorType>(found[0].getType()).getRank();
+    if (rank == kept.size())
+      continue;
+    SmallVector<utils::IteratorType> loops(rank,
+                                           utils::IteratorType::reduction);
+    std::fill_n(loops.begin(), kept.size(), utils::IteratorType::parallel);
+    AffineMap all = g.b.getMultiDimIdentityMap(rank),
+              out = AffineMap::get(rank, 0,
+                                   all.getResults().take_front(kept.size()),
+                                   g.context());
+    Value zeros = g.filled(kept, g.scalar(f32, 0));
+    auto both = linalg::GenericOp::create(
+        g.b, g.loc, TypeRange{zeros.getType(), zeros.getType()}, found,
+        ValueRange{zeros, zeros}, ArrayRef<AffineMap>{all, all, out, out},
+        loops, [&](OpBuilder &b, Location loc, ValueRange v) {
+          Scalars s{b, loc};
+          linalg::YieldOp::create(
+              b, loc,
+              ValueRange{least(s, {v[0], v[2]}), greatest(s, {v[1], v[3]})});
+        });
+    llvm::copy(both.getResults(), found);
+  }
+  return {g.make(x.dtype, found[0], {}), g.make(x.dtype, found[1], {})};
 }
 
 /// At least 0 and at most 255.
@@ -51,8 +77,7 @@ static LogicalResult buildDynamicQuantize(Node &n) {
   GraphBuilder &g = n.g;
   Term &x = n.in(0);
   Type f32 = g.b.getF32Type(), u8 = g.b.getI8Type();
-  Term low = extreme<arith::MinimumFOp>(n),
-       high = extreme<arith::MaximumFOp>(n);
+  auto [low, high] = extremes(n);
   Term scale =
       g.make(x.dtype,
              g.elementwise({&low, &high}, {}, f32,
