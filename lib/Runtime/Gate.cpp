@@ -2,6 +2,7 @@
 
 #include "Gate.h"
 
+#include <algorithm>
 #include <climits>
 #include <ctime>
 #include <linux/futex.h>
@@ -12,8 +13,8 @@ using namespace qtale::rt;
 
 /// Longer than a loop's uneven end, shorter than it takes to notice.
 static constexpr int64_t spinNanoseconds = 50'000;
-/// Waits without a spin after one in vain.
-static constexpr uint32_t restAfterVainSpin = 16;
+/// Spins in vain after which the rest is longest: 2^6 / 4 = 16 waits.
+static constexpr uint32_t mostInVain = 6;
 
 static int64_t now() {
   timespec time;
@@ -39,29 +40,36 @@ void Gate::open() {
 }
 
 bool Gate::spin(uint32_t seen) {
-  // A guess shared by all waiters; losing an update to another does no harm.
+  // Guesses shared by all waiters; losing an update to another does no harm.
   if (uint32_t left = sleepsAtOnce.load(std::memory_order_relaxed)) {
     sleepsAtOnce.store(left - 1, std::memory_order_relaxed);
     return false;
   }
+  uint32_t vain = inVain.load(std::memory_order_relaxed);
   int64_t end = now() + spinNanoseconds;
   do {
     for (int i = 0; i < 32; ++i) {
       relax();
-      if (count() != seen)
+      if (count() != seen) {
+        if (vain)
+          inVain.store(vain / 2, std::memory_order_relaxed);
         return true;
+      }
     }
   } while (now() < end);
-  sleepsAtOnce.store(restAfterVainSpin, std::memory_order_relaxed);
+  vain = std::min(vain + 1, mostInVain);
+  inVain.store(vain, std::memory_order_relaxed);
+  sleepsAtOnce.store((1u << vain) / 4, std::memory_order_relaxed);
   return false;
 }
 
-void Gate::pass(uint32_t seen, bool spins) {
+bool Gate::pass(uint32_t seen, bool spins) {
   if (count() != seen || (spins && spin(seen)))
-    return;
+    return false;
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   while (count() == seen)
     syscall(SYS_futex, reinterpret_cast<uint32_t *>(&value), FUTEX_WAIT_PRIVATE,
             seen, nullptr, nullptr, 0);
   sleepers.fetch_sub(1, std::memory_order_relaxed);
+  return true;
 }

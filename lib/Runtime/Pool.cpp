@@ -31,9 +31,7 @@ int32_t Pool::create(int64_t count, std::unique_ptr<Pool> &result,
   pool->threads = count;
   pool->state = pool.get();
   pool->spins = count <= availableCores();
-  pool->run = [](void *state, void (*task)(void *, int64_t), void *argument) {
-    static_cast<Pool *>(state)->runTask(task, argument);
-  };
+  pool->run = runOn;
   pool->workers.reserve(count - 1);
 
   // The host's signals are for the host's threads.
@@ -75,6 +73,10 @@ void *Pool::work(void *argument) {
     if (pool.busy.fetch_sub(1, std::memory_order_acq_rel) == 1)
       pool.done.open();
   }
+}
+
+void Pool::runOn(void *pool, void (*task)(void *, int64_t), void *argument) {
+  static_cast<Pool *>(pool)->runTask(task, argument);
 }
 
 void Pool::runTask(void (*newTask)(void *, int64_t), void *newArgument) {

@@ -23,6 +23,9 @@ public:
                         qtale_error *error);
   ~Pool();
 
+  /// Whether a pool is one of these, and not the host's.
+  static bool isOwn(const qtale_pool &pool) { return pool.run == runOn; }
+
   /// Whether nobody asked for a number of threads: then small work may do with
   /// one. A number that was asked for is used.
   bool isDefault() const { return byDefault; }
@@ -36,6 +39,7 @@ private:
 
   Pool() = default;
   static void *work(void *worker);
+  static void runOn(void *pool, void (*task)(void *, int64_t), void *argument);
   void runTask(void (*task)(void *, int64_t), void *argument);
 
   std::vector<Worker> workers; // threads 1 .. threads - 1

@@ -13,10 +13,13 @@
 
 #include "Team.h"
 
+#include "Pool.h"
+
 using namespace qtale::rt;
 
 Team::Team(const qtale_pool &pool, bool spins)
-    : pool(pool), spins(spins), contexts(pool.threads) {}
+    : pool(pool), spins(spins), places(spins && Pool::isOwn(pool)),
+      contexts(pool.threads), cores(pool.threads) {}
 
 void Team::prepare(qtale_entry entry, const qtale_context &context,
                    void *const *args, int64_t threads) {
@@ -40,6 +43,8 @@ int32_t Team::execute(qtale_entry entry, const qtale_context &context,
   if (pool.threads == 1)
     return executeAlone(entry, context, args);
   prepare(entry, context, args, pool.threads);
+  if (places)
+    cores.begin();
   pool.run(pool.state, enter, this);
   return code;
 }
@@ -53,15 +58,21 @@ int32_t Team::executeAlone(qtale_entry entry, const qtale_context &context,
 
 void Team::enter(void *argument, int64_t thread) {
   Team &team = *static_cast<Team *>(argument);
+  if (thread && team.places)
+    team.cores.take(thread);
   int32_t code = team.entry(&team.contexts[thread], team.args);
   if (thread == 0)
     team.code = code;
 }
 
-void Team::barrier() {
+void Team::barrier(int64_t thread) {
   uint32_t seen = gate.count();
-  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < active)
-    return gate.pass(seen, spins);
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < active) {
+    bool slept = gate.pass(seen, spins);
+    if (slept && places)
+      cores.take(thread);
+    return;
+  }
   arrived.store(0, std::memory_order_relaxed);
   chunk.store(0, std::memory_order_relaxed);
   if (active > 1)
@@ -73,5 +84,5 @@ int64_t qtale_rt_next_chunk(qtale_context *context) {
 }
 
 void qtale_rt_barrier(qtale_context *context) {
-  static_cast<Team *>(context->team)->barrier();
+  static_cast<Team *>(context->team)->barrier(context->thread);
 }

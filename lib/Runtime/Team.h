@@ -4,6 +4,7 @@
 #define QTALE_LIB_RUNTIME_TEAM_H
 
 #include "Gate.h"
+#include "Places.h"
 #include "qtale/Runtime/ModuleABI.h"
 #include "qtale/Runtime/qtale.h"
 
@@ -15,7 +16,8 @@ class CacheTables;
 
 class Team {
 public:
-  /// `spins`: every thread of the pool has a core of its own.
+  /// `spins`: every thread of the pool has a core of its own. Those of the runtime's
+  /// pools are then kept on different ones.
   Team(const qtale_pool &pool, bool spins);
 
   /// Calls `entry` on every thread of the pool with `context`, whose thread,
@@ -35,7 +37,7 @@ public:
   CacheTables *caches = nullptr;
 
   int64_t nextChunk() { return chunk.fetch_add(1, std::memory_order_relaxed); }
-  void barrier();
+  void barrier(int64_t thread);
 
 private:
   void prepare(qtale_entry entry, const qtale_context &context,
@@ -44,6 +46,7 @@ private:
 
   const qtale_pool pool;
   const bool spins;
+  const bool places; // the threads are ours to place
   qtale_entry entry = nullptr;
   void *const *args = nullptr;
   std::vector<qtale_context> contexts;
@@ -54,6 +57,7 @@ private:
   alignas(64) std::atomic<int64_t> chunk{0};
   alignas(64) std::atomic<int64_t> arrived{0};
   alignas(64) Gate gate;
+  Places cores;
 };
 
 } // namespace qtale::rt

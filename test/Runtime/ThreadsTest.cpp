@@ -152,3 +152,57 @@ TEST(Pool, ItsDefaultIsWhatTheProcessMayUse) {
   ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
   EXPECT_EQ(availableCores(), CPU_COUNT(&before));
 }
+
+static bool allows(const cpu_set_t &set) {
+  cpu_set_t now;
+  return sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &set);
+}
+
+// The system may move a thread at any time, so once in many times is enough.
+TEST(Places, AThreadLeavesTheCoreOfAnother) {
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  if (CPU_COUNT(&before) < 2)
+    GTEST_SKIP() << "one core";
+  Places places(2);
+  bool left = false;
+  for (int i = 0; i < 100 && !left; ++i) {
+    int first = sched_getcpu();
+    places.begin();
+    bool together = sched_getcpu() == first;
+    places.take(1);
+    left = together && sched_getcpu() != first;
+    ASSERT_TRUE(allows(before));
+  }
+  EXPECT_TRUE(left);
+}
+
+TEST(Places, AThreadThatMayNotLeaveStays) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  Places places(3);
+  places.begin();
+  for (int64_t thread : {0, 1, 2})
+    places.take(thread);
+  EXPECT_TRUE(allows(one));
+  ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+// The host's thread is where the host wants it.
+TEST(Places, TheFirstThreadStays) {
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  Places places(2);
+  bool stayed = false;
+  for (int i = 0; i < 100 && !stayed; ++i) {
+    places.begin();
+    places.take(1); // from here, so that this core is the other's, too
+    int core = sched_getcpu();
+    places.take(0);
+    stayed = sched_getcpu() == core;
+  }
+  EXPECT_TRUE(stayed);
+}
