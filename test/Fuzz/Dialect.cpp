@@ -15,6 +15,29 @@
 
 using namespace mlir;
 
+static bool isNumber(StringRef item) {
+  int64_t value;
+  return !item.getAsInteger(10, value);
+}
+
+/// Whether `key = ` stands somewhere without a list of such items behind it.
+static bool hasOddList(StringRef text, StringRef key,
+                       llvm::function_ref<bool(StringRef)> isFit) {
+  while (true) {
+    text = text.split(key).second.ltrim();
+    if (text.empty())
+      return false;
+    if (!text.consume_front("="))
+      continue;
+    StringRef list = text.ltrim().split(']').first;
+    if (!list.consume_front("["))
+      return true;
+    for (StringRef item : llvm::split(list, ','))
+      if (!item.trim().empty() && !isFit(item.trim()))
+        return true;
+  }
+}
+
 /// What ends MLIR's own parser, and mlir-opt with it: not ours to mend.
 static bool crashesUpstream(StringRef text) {
   // It is recursive, without a limit.
@@ -28,20 +51,12 @@ static bool crashesUpstream(StringRef text) {
   // Of an array's elements it asks how wide a float they are.
   if (text.contains("array<index") || text.contains("array<none"))
     return true;
-  // linalg.generic takes every iterator type for a string.
-  while (true) {
-    text = text.split("iterator_types").second.ltrim();
-    if (text.empty())
-      return false;
-    if (!text.consume_front("="))
-      continue;
-    StringRef types = text.ltrim().split(']').first;
-    if (!types.consume_front("["))
-      return true;
-    for (StringRef type : llvm::split(types, ','))
-      if (!type.trim().empty() && !type.trim().starts_with("\""))
-        return true;
-  }
+  // linalg.generic takes every iterator type for a string; linalg.transpose and its
+  // like go on with a list that they could not read.
+  return hasOddList(text, "iterator_types",
+                    [](StringRef item) { return item.starts_with("\""); }) ||
+         hasOddList(text, "permutation", isNumber) ||
+         hasOddList(text, "dimensions", isNumber);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -32,12 +32,12 @@ static bool isLowBitFloat(Type type) {
 // Source
 //===----------------------------------------------------------------------===//
 
-/// Of a size that files can be mapped in, so that sums and products of sizes
-/// stay numbers.
+/// Of a size that files can be mapped in, even if no dimension were 0, so that
+/// sums and products of sizes stay numbers.
 static bool isMappable(RankedTensorType type) {
   int64_t bits = type.getElementTypeBitWidth();
   for (int64_t dim : type.getShape())
-    if (llvm::MulOverflow(bits, dim, bits))
+    if (llvm::MulOverflow(bits, std::max<int64_t>(dim, 1), bits))
       return false;
   return bits / 8 < int64_t(1) << 47;
 }
@@ -94,7 +94,7 @@ LogicalResult ReshapeAttr::verify(EmitError emitError,
                                   RecipeAttrInterface input,
                                   RankedTensorType type) {
   RankedTensorType from = input.getTensorType();
-  if (!type.hasStaticShape() ||
+  if (!type.hasStaticShape() || !isMappable(type) ||
       from.getNumElements() != type.getNumElements() ||
       from.getElementType() != type.getElementType()) // C1
     return emitError() << "can't reshape " << from << " to " << type;
@@ -108,8 +108,9 @@ LogicalResult SliceAttr::verify(EmitError emitError, RecipeAttrInterface input,
   if (axis < 0 || axis >= type.getRank() || begin < 0 || size < 0 ||
       begin > type.getDimSize(axis) ||
       size > type.getDimSize(axis) - begin) // C1
-    return emitError() << "slice [" << begin << ", " << begin + size
-                       << ") of axis " << axis << " is not within " << type;
+    return emitError() << "slice of " << size << " from " << begin
+                       << " on, along axis " << axis << ", is not within "
+                       << type;
   return success();
 }
 RankedTensorType SliceAttr::getTensorType() const {
@@ -196,7 +197,7 @@ LogicalResult DequantizeAttr::verify(EmitError emitError,
   bool blocked = ranged && block > 0 && sc.getRank() == in.getRank();
   for (int64_t i = 0; blocked && i < in.getRank(); ++i)
     blocked = sc.getDimSize(i) ==
-              (i == axis ? roundUp(in.getDimSize(i), block) / block
+              (i == axis ? int64_t(llvm::divideCeil(in.getDimSize(i), block))
                          : in.getDimSize(i));
   if (!perTensor && !perAxis && !blocked) // C2
     return emitError() << "scales " << sc
@@ -237,8 +238,8 @@ LogicalResult IntegersAttr::verify(EmitError emitError,
   bool fits = sc.getRank() == 2 &&
               isa<Float32Type, Float16Type, BFloat16Type>(sc.getElementType());
   if (fits && block > 0)
-    fits =
-        sc.getDimSize(0) == n && sc.getDimSize(1) == roundUp(k, block) / block;
+    fits = sc.getDimSize(0) == n &&
+           sc.getDimSize(1) == int64_t(llvm::divideCeil(k, block));
   else if (fits)
     fits = (sc.getDimSize(0) == n || sc.getDimSize(0) == 1) &&
            sc.getDimSize(1) == 1;

@@ -53,20 +53,20 @@ qtale.weight @reshape_c1_element : tensor<6xi32> = #qtale.reshape<#w, tensor<6xi
 // -----
 
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
-// expected-error@+1 {{slice [2, 4) of axis 1 is not within 'tensor<2x3xf32>'}}
+// expected-error@+1 {{slice of 2 from 2 on, along axis 1, is not within 'tensor<2x3xf32>'}}
 qtale.weight @slice_c1 : tensor<2x2xf32> = #qtale.slice<#w, axis = 1, begin = 2, size = 2>
 
 // -----
 
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
-// expected-error@+1 {{slice [0, 1) of axis 2 is not within 'tensor<2x3xf32>'}}
+// expected-error@+1 {{slice of 1 from 0 on, along axis 2, is not within 'tensor<2x3xf32>'}}
 qtale.weight @slice_c1_axis : tensor<2x3xf32> = #qtale.slice<#w, axis = 2, begin = 0, size = 1>
 
 // -----
 
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 24, type = tensor<2x3xf32>>
 // The sum of begin and size is beyond 64 bits.
-// expected-error@+1 {{of axis 0 is not within 'tensor<2x3xf32>'}}
+// expected-error@+1 {{slice of 1 from 9223372036854775807 on, along axis 0, is not within 'tensor<2x3xf32>'}}
 qtale.weight @slice_c1_overflow : tensor<2x3xf32> = #qtale.slice<#w, axis = 0, begin = 9223372036854775807, size = 1>
 
 // -----
@@ -180,3 +180,10 @@ qtale.weight @integers_c5 : tensor<2x64xf32> = #qtale.integers<#q, #s, block = 0
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 48, type = tensor<2x3xf64>>
 // expected-error@+1 {{can't pack 'tensor<2x3xf64>'}}
 qtale.weight @pack_c1 : tensor<2x3xf64> = #qtale.pack<#w>
+
+// -----
+
+// What holds nothing has no sizes that could overflow, either.
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 0, type = tensor<0x3xf32>>
+// expected-error@+1 {{can't reshape 'tensor<0x3xf32>' to 'tensor<0x4611686018427387904xf32>'}}
+qtale.weight @reshape_of_nothing : tensor<0x4611686018427387904xf32> = #qtale.reshape<#w, tensor<0x4611686018427387904xf32>>
