@@ -23,8 +23,8 @@ QUIET = 0.03
 #: a round repeated after so many seconds: a suite has to end.
 _PATIENCE, _PATIENCE_SECONDS = 3, 40
 #: Seconds before each call, in which the threads of the engine before go to sleep: OpenMP's, as
-#: llama.cpp has them, spin some 10 ms for more to do.
-_SETTLE = 0.03
+#: llama.cpp has them, spin some 10 ms for more to do, onnxruntime's 40.
+_SETTLE = 0.06
 
 
 @dataclass
