@@ -198,4 +198,7 @@ def make(folder: Path, build: Path) -> None:
     for target, words in dictionaries().items():
         (whole / f"{target}.dict").write_text("".join(f'"{word}"\n' for word in words))
     shutil.rmtree(folder, ignore_errors=True)
-    whole.rename(folder)
+    try:
+        whole.rename(folder)
+    except OSError:  # another run was faster
+        shutil.rmtree(whole)
