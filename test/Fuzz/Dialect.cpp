@@ -51,6 +51,11 @@ static bool crashesUpstream(StringRef text) {
   // Of an array's elements it asks how wide a float they are.
   if (text.contains("array<index") || text.contains("array<none"))
     return true;
+  // tensor.expand_shape asks the first dimension of each group where it is from.
+  for (StringRef rest = text.split("_shape ").second; !rest.empty();
+       rest = rest.split("_shape ").second)
+    if (rest.split("]]").first.contains("[]"))
+      return true;
   // linalg.generic takes every iterator type for a string; linalg.transpose and its
   // like go on with a list that they could not read.
   return hasOddList(text, "iterator_types",
