@@ -23,11 +23,11 @@ int32_t Pool::create(int64_t count, std::unique_ptr<Pool> &result,
     return fail(error, QTALE_INVALID_ARGUMENT,
                 "%lld threads; give 1 to %lld, or 0 for every core",
                 (long long)count, (long long)maxThreads);
-  std::unique_ptr<Pool> pool(new Pool);
-  pool->byDefault = count == 0;
-  if (count == 0)
+  bool byDefault = count == 0;
+  if (byDefault)
     count = defaultThreads();
-
+  std::unique_ptr<Pool> pool(new Pool(count));
+  pool->byDefault = byDefault;
   pool->threads = count;
   pool->state = pool.get();
   pool->spins = count <= availableCores();

@@ -4,6 +4,7 @@
 #define QTALE_LIB_RUNTIME_POOL_H
 
 #include "Gate.h"
+#include "Places.h"
 #include "qtale/Runtime/qtale.h"
 
 #include <atomic>
@@ -23,8 +24,11 @@ public:
                         qtale_error *error);
   ~Pool();
 
-  /// Whether a pool is one of these, and not the host's.
-  static bool isOwn(const qtale_pool &pool) { return pool.run == runOn; }
+  /// Where its threads are; null for a pool of the host's.
+  static Places *placesOf(const qtale_pool &pool) {
+    return pool.run == runOn ? &static_cast<Pool *>(pool.state)->places
+                             : nullptr;
+  }
 
   /// Whether nobody asked for a number of threads: then small work may do with
   /// one. A number that was asked for is used.
@@ -37,7 +41,7 @@ private:
     pthread_t handle;
   };
 
-  Pool() = default;
+  explicit Pool(int64_t count) : places(count) {}
   static void *work(void *worker);
   static void runOn(void *pool, void (*task)(void *, int64_t), void *argument);
   void runTask(void (*task)(void *, int64_t), void *argument);
@@ -47,6 +51,7 @@ private:
   bool spins = false;
   bool stopping = false;
   std::mutex running;
+  Places places;
   void (*task)(void *, int64_t) = nullptr;
   void *argument = nullptr;
   alignas(64) Gate start;

@@ -18,8 +18,8 @@
 using namespace qtale::rt;
 
 Team::Team(const qtale_pool &pool, bool spins)
-    : pool(pool), spins(spins), places(spins && Pool::isOwn(pool)),
-      contexts(pool.threads), cores(pool.threads) {}
+    : pool(pool), spins(spins), contexts(pool.threads),
+      places(spins ? Pool::placesOf(pool) : nullptr) {}
 
 void Team::prepare(qtale_entry entry, const qtale_context &context,
                    void *const *args, int64_t threads) {
@@ -43,8 +43,6 @@ int32_t Team::execute(qtale_entry entry, const qtale_context &context,
   if (pool.threads == 1)
     return executeAlone(entry, context, args);
   prepare(entry, context, args, pool.threads);
-  if (places)
-    cores.begin();
   pool.run(pool.state, enter, this);
   return code;
 }
@@ -58,11 +56,13 @@ int32_t Team::executeAlone(qtale_entry entry, const qtale_context &context,
 
 void Team::enter(void *argument, int64_t thread) {
   Team &team = *static_cast<Team *>(argument);
-  if (thread && team.places)
-    team.cores.take(thread);
+  if (team.places && team.active > 1)
+    thread ? team.places->take(thread) : team.places->begin();
   int32_t code = team.entry(&team.contexts[thread], team.args);
   if (thread == 0)
     team.code = code;
+  if (thread == 0 && team.places && team.active > 1)
+    team.places->end();
 }
 
 void Team::barrier(int64_t thread) {
@@ -70,7 +70,7 @@ void Team::barrier(int64_t thread) {
   if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < active) {
     bool slept = gate.pass(seen, spins);
     if (slept && places)
-      cores.take(thread);
+      places->take(thread);
     return;
   }
   arrived.store(0, std::memory_order_relaxed);

@@ -4,7 +4,6 @@
 #define QTALE_LIB_RUNTIME_TEAM_H
 
 #include "Gate.h"
-#include "Places.h"
 #include "qtale/Runtime/ModuleABI.h"
 #include "qtale/Runtime/qtale.h"
 
@@ -13,6 +12,7 @@
 namespace qtale::rt {
 
 class CacheTables;
+class Places;
 
 class Team {
 public:
@@ -46,7 +46,6 @@ private:
 
   const qtale_pool pool;
   const bool spins;
-  const bool places; // the threads are ours to place
   qtale_entry entry = nullptr;
   void *const *args = nullptr;
   std::vector<qtale_context> contexts;
@@ -57,7 +56,7 @@ private:
   alignas(64) std::atomic<int64_t> chunk{0};
   alignas(64) std::atomic<int64_t> arrived{0};
   alignas(64) Gate gate;
-  Places cores;
+  Places *const places; // null: the threads are not ours to place
 };
 
 } // namespace qtale::rt

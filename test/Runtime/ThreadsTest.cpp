@@ -153,56 +153,95 @@ TEST(Pool, ItsDefaultIsWhatTheProcessMayUse) {
   EXPECT_EQ(availableCores(), CPU_COUNT(&before));
 }
 
-static bool allows(const cpu_set_t &set) {
-  cpu_set_t now;
-  return sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &set);
-}
-
-// The system may move a thread at any time, so once in many times is enough.
-TEST(Places, AThreadLeavesTheCoreOfAnother) {
+/// The cores that this thread may use; it may use them again after a test.
+class Allowed {
+public:
+  Allowed() { sched_getaffinity(0, sizeof(before), &before); }
+  ~Allowed() { set(before); }
+  static void set(const cpu_set_t &cores) {
+    sched_setaffinity(0, sizeof(cores), &cores);
+  }
+  static bool is(const cpu_set_t &cores) {
+    cpu_set_t now;
+    return !sched_getaffinity(0, sizeof(now), &now) && CPU_EQUAL(&now, &cores);
+  }
   cpu_set_t before;
-  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
-  if (CPU_COUNT(&before) < 2)
+};
+
+// The tests are thread 0 and thread 1 in one. The system may move a thread at any
+// time: once in many times is enough.
+TEST(Places, AThreadLeavesTheCoreOfAnother) {
+  Allowed allowed;
+  if (CPU_COUNT(&allowed.before) < 2)
     GTEST_SKIP() << "one core";
-  Places places(2);
   bool left = false;
   for (int i = 0; i < 100 && !left; ++i) {
-    int first = sched_getcpu();
+    Allowed::set(allowed.before);
+    Places places(2);
     places.begin();
-    bool together = sched_getcpu() == first;
+    int first = sched_getcpu();
     places.take(1);
-    left = together && sched_getcpu() != first;
-    ASSERT_TRUE(allows(before));
+    cpu_set_t without = allowed.before;
+    CPU_CLR(first, &without);
+    left = sched_getcpu() != first && Allowed::is(without);
   }
   EXPECT_TRUE(left);
 }
 
-TEST(Places, AThreadThatMayNotLeaveStays) {
-  cpu_set_t before, one;
-  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+TEST(Places, TheOnlyCoreIsShared) {
+  Allowed allowed;
+  cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
-  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  Allowed::set(one);
   Places places(3);
   places.begin();
-  for (int64_t thread : {0, 1, 2})
+  for (int64_t thread : {1, 2, 0})
     places.take(thread);
-  EXPECT_TRUE(allows(one));
-  ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+  EXPECT_TRUE(Allowed::is(one));
+  places.end();
+  EXPECT_TRUE(Allowed::is(one));
 }
 
-// The host's thread is where the host wants it.
-TEST(Places, TheFirstThreadStays) {
-  cpu_set_t before;
-  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
-  Places places(2);
-  bool stayed = false;
-  for (int i = 0; i < 100 && !stayed; ++i) {
-    places.begin();
-    places.take(1); // from here, so that this core is the other's, too
-    int core = sched_getcpu();
+TEST(Places, TheHostsThreadMayUseItsCoresAgain) {
+  Allowed allowed;
+  if (CPU_COUNT(&allowed.before) < 2)
+    GTEST_SKIP() << "one core";
+  bool moved = false;
+  for (int i = 0; i < 100 && !moved; ++i) {
+    Places places(2);
+    places.take(1);
     places.take(0);
-    stayed = sched_getcpu() == core;
+    moved = !Allowed::is(allowed.before);
+    places.end();
+    ASSERT_TRUE(Allowed::is(allowed.before));
   }
-  EXPECT_TRUE(stayed);
+  EXPECT_TRUE(moved);
+}
+
+// What others forbid a thread in the meantime stays forbidden.
+TEST(Places, OthersChangesCount) {
+  Allowed allowed;
+  if (CPU_COUNT(&allowed.before) < 2)
+    GTEST_SKIP() << "one core";
+  cpu_set_t one;
+  bool kept = false;
+  for (int i = 0; i < 100 && !kept; ++i) {
+    Allowed::set(allowed.before);
+    Places places(2);
+    places.take(1);
+    places.take(0);
+    if (Allowed::is(allowed.before))
+      continue;
+    int core = 0; // one that the thread has just been kept from
+    while (!CPU_ISSET(core, &allowed.before) || core == sched_getcpu())
+      ++core;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    Allowed::set(one);
+    places.end();
+    kept = Allowed::is(one);
+    ASSERT_TRUE(kept);
+  }
+  EXPECT_TRUE(kept);
 }
