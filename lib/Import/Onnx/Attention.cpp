@@ -163,9 +163,9 @@ private:
           g.make(now.dtype, g.concat({&old, &now}, 2, dims, n.type(now)), dims);
       return success();
     };
-    past = n.in(4).dims[2];
     if (failed(append(n.in(4), k)) || failed(append(n.in(5), v)))
       return failure();
+    past = n.in(4).dims[2];
     g.math.check(k.dims[2], v.dims[2], "Attention: lengths of K and V differ");
     return success();
   }
