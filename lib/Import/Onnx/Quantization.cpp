@@ -58,7 +58,8 @@ static FailureOr<Spread> spread(Node &n) {
   for (int64_t i = 0; i < x.rank(); ++i) {
     auto a = getConstantIntValue(scale.dims[i]),
          c = getConstantIntValue(x.dims[i]);
-    if (a && c && *a != (i == *axis ? (*c + block - 1) / block : *c))
+    if (a && c &&
+        *a != (i == *axis ? int64_t(llvm::divideCeil(*c, block)) : *c))
       return n.fail("has " + Twine(*a) + " scales along axis " + Twine(i) +
                     " for " + Twine(*c) + " elements in blocks of " +
                     Twine(block));
