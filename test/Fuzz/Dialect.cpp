@@ -48,6 +48,11 @@ static bool crashesUpstream(StringRef text) {
     if (StringRef(")}]>").contains(c) && depth)
       --depth;
   }
+  // It makes room for as many results of an operation as a use names.
+  for (StringRef rest = text.split('#').second; !rest.empty();
+       rest = rest.split('#').second)
+    if (rest.take_while(llvm::isDigit).size() > 6)
+      return true;
   // Of an array's elements it asks how wide a float they are.
   if (text.contains("array<index") || text.contains("array<none"))
     return true;
