@@ -336,6 +336,20 @@ static LogicalResult checkPorts(MLIRContext *context, Model &model) {
   return check(model.proto.graph().output(), "output");
 }
 
+/// Whether a vector is so long that values must not be propagated: ONNX makes an
+/// entry for each of its elements, be they known or not.
+static bool holdsLongVector(const onnx::GraphProto &graph) {
+  auto isLong = [](const onnx::ValueInfoProto &value) {
+    const auto &shape = value.type().tensor_type().shape();
+    return shape.dim_size() == 1 && shape.dim(0).dim_value() > 1 << 20;
+  };
+  return llvm::any_of(graph.input(), isLong) ||
+         llvm::any_of(graph.value_info(), isLong) ||
+         llvm::any_of(graph.initializer(), [](const onnx::TensorProto &tensor) {
+           return tensor.dims_size() == 1 && tensor.dims(0) > 1 << 20;
+         });
+}
+
 /// Everything that comes after the question which operators there are.
 static LogicalResult normalize(MLIRContext *context, Model &model) {
   onnx::ModelProto &proto = model.proto;
@@ -363,15 +377,18 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
       if (output.type().has_tensor_type())
         output.mutable_type()->mutable_tensor_type()->clear_shape();
   });
-  onnx::ShapeInferenceOptions options(/*check_type=*/true, /*error_mode=*/1,
-                                      /*data_propagation=*/true);
   // Outputs stay as the model declares them, which is checked at run time:
   // inference adds to them, and not all of that is true.
   auto outputs = proto.graph().output();
   LogicalResult inferred =
       guarded(context, model, "shapes or types don't fit", [&] {
-        onnx::shape_inference::InferShapes(
-            proto, onnx::OpSchemaRegistry::Instance(), options);
+        for (bool propagate : {false, true})
+          if (!propagate || !holdsLongVector(proto.graph()))
+            onnx::shape_inference::InferShapes(
+                proto, onnx::OpSchemaRegistry::Instance(),
+                onnx::ShapeInferenceOptions(/*check_type=*/true,
+                                            /*error_mode=*/1,
+                                            /*data_propagation=*/propagate));
       });
   proto.mutable_graph()->mutable_output()->Swap(&outputs);
   return inferred;
