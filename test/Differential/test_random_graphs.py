@@ -109,12 +109,18 @@ def agree(got: np.ndarray, wanted: np.ndarray, scale: float) -> None:
     np.testing.assert_allclose(got, wanted, rtol=relative, atol=relative * scale)
 
 
-def is_laxity(message: str, feed: dict[str, np.ndarray]) -> bool:
-    """Whether only the judge goes on: it leaves out pieces without elements, of any shape, and
-    repeats 1 along a letter of Einsum that other operands have more of."""
+def is_laxity(message: str, graph: Graph, feed: dict[str, np.ndarray]) -> bool:
+    """Whether only the judge goes on: it leaves out pieces without elements, of any shape; it
+    repeats 1 along a letter of Einsum that other operands have more of, and the input of PRelu
+    along the slope; and where a dimension that is computed turns out to be 0, its Reshape
+    copies another one, which ours refuses."""
     empty = any(array.size == 0 for array in feed.values())
-    return (empty and "Concat: inputs differ along another axis" in message) or (
-        "Einsum: axes of one letter must be equal" in message
+    slopes = any(node.op_type == "PRelu" for node in graph.nodes)
+    return (
+        (empty and "Concat: inputs differ along another axis" in message)
+        or "Einsum: axes of one letter must be equal" in message
+        or (slopes and "differs from its declaration" in message)
+        or (empty and "Reshape: a computed dimension of 0 copies another one" in message)
     )
 
 
@@ -176,7 +182,7 @@ def test_agrees_with_onnxruntime(folder: Path, graph: Graph):
         if wanted is None:
             continue
         if isinstance(got, str):
-            if is_laxity(got, feed):
+            if is_laxity(got, graph, feed):
                 OUTCOMES["sizes that only onnxruntime accepts"] += 1
                 continue
             pytest.fail(f"an error where onnxruntime has a result: {got}\n{text_of(model)}")

@@ -154,9 +154,16 @@ private:
     auto append = [&](Term &old, Term &now) -> LogicalResult {
       if (old.rank() != 4)
         return n.fail("needs past keys and values of 4 dimensions");
-      for (unsigned i : {0, 1, 3})
+      for (unsigned i : {0, 1, 3}) {
+        auto before = getConstantIntValue(old.dims[i]),
+             after = getConstantIntValue(now.dims[i]);
+        if (before && after && *before != *after)
+          return n.fail("past keys or values have " + Twine(*before) +
+                        " elements along axis " + Twine(i) + ", new ones " +
+                        Twine(*after));
         g.math.check(old.dims[i], now.dims[i],
                      "Attention: shapes of past and new keys or values differ");
+      }
       Dims dims(now.dims);
       dims[2] = g.math.add(old.dims[2], now.dims[2]);
       now =

@@ -66,6 +66,45 @@ static LogicalResult buildSize(Node &n) {
 // Reshape
 //===----------------------------------------------------------------------===//
 
+/// A dimension of the input's symbols stays what it is, also if it is 0; ONNX
+/// then copies the input's at that place. Where that is another one, and its
+/// shape fits, too, there is an error instead of a shape that nobody expects.
+static void checkComputedZeros(Node &n, ArrayRef<OpFoldResult> from,
+                               ArrayRef<OpFoldResult> to,
+                               std::optional<size_t> inferred) {
+  GraphBuilder &g = n.g;
+  Scalars s{g.b, g.loc};
+  auto isZero = [&](OpFoldResult dim) {
+    return s.cmp(arith::CmpIPredicate::eq, g.math.value(dim), s.index(0));
+  };
+  Value none = s.integer(g.b.getI1Type(), 0), differs = none;
+  Dims copied(to);
+  for (size_t i = 0; i < std::min(from.size(), to.size()); ++i) {
+    if (inferred == i || getConstantIntValue(to[i]) ||
+        g.math.same(to[i], from[i]))
+      continue;
+    Value zero = isZero(to[i]);
+    differs = s.make<arith::OrIOp>(
+        differs, s.select(zero,
+                          s.make<arith::XOrIOp>(isZero(from[i]),
+                                                s.integer(g.b.getI1Type(), 1)),
+                          none));
+    copied[i] = s.select(zero, g.math.value(from[i]), g.math.value(to[i]));
+  }
+  if (differs == none)
+    return;
+  if (inferred)
+    copied.erase(copied.begin() + *inferred);
+  Value count = g.math.value(g.math.product(copied));
+  Value misfits =
+      s.cmp(inferred ? arith::CmpIPredicate::eq : arith::CmpIPredicate::ne,
+            count, inferred ? s.index(0) : g.math.value(g.math.product(from)));
+  Value same = s.make<arith::XOrIOp>(differs, s.integer(g.b.getI1Type(), 1));
+  cf::AssertOp::create(g.b, g.loc, s.make<arith::OrIOp>(same, misfits),
+                       "Reshape: a computed dimension of 0 copies another one; "
+                       "set allowzero, if 0 is meant");
+}
+
 /// The dims that a Reshape asks for, of a tensor with these dims.
 static FailureOr<Dims> requested(Node &n, ArrayRef<OpFoldResult> from) {
   GraphBuilder &g = n.g;
@@ -118,6 +157,8 @@ static FailureOr<Dims> requested(Node &n, ArrayRef<OpFoldResult> from) {
     g.math.markNonNegative(value);
     (*to)[i] = value;
   }
+  if (!allowZero)
+    checkComputedZeros(n, from, *to, inferred);
   if (inferred) {
     Dims others(*to);
     others.erase(others.begin() + *inferred);
@@ -422,7 +463,11 @@ void qtale::onnx_import::addShape(NodeTable &table) {
   table.add("Shape", {15, 24, 25}, buildShape, buildShapeRows);
   table.add("Size", {13, 24, 25}, buildSize);
   table.add("Reshape", {14, 24, 25}, buildReshape, buildReshapeRows)
-      .refuses("a shape of unknown length", rankIsKnown);
+      .refuses("a shape of unknown length", rankIsKnown)
+      .refuses("when the model runs: a computed dimension of 0 that copies "
+               "another one",
+               "nobody expects the shape that this gives; set allowzero, if 0 "
+               "is meant");
   table.add("Flatten", {13, 24, 25}, buildFlatten);
   table.add("Transpose", {13, 24, 25}, buildTranspose, buildTransposeRows);
   table.add("Squeeze", {13, 24, 25}, buildSqueeze, buildSqueezeRows)
