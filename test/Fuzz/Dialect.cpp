@@ -59,7 +59,8 @@ static bool crashesUpstream(StringRef text) {
   // tensor.expand_shape asks the first dimension of each group where it is from.
   for (StringRef rest = text.split("_shape ").second; !rest.empty();
        rest = rest.split("_shape ").second)
-    if (rest.split("]]").first.contains("[]"))
+    if (StringRef groups = rest.split("]]").first;
+        groups.contains("[]") || groups.ends_with("["))
       return true;
   // linalg.generic takes every iterator type for a string; linalg.transpose and its
   // like go on with a list that they could not read.
