@@ -4,8 +4,9 @@
 //                      sum += (dot - zero * sum(x)) * (scale_w * scale_x)
 //
 // The zero point leaves the inner product: sum(x) of each block comes with the
-// activations. With float activations weights become f32 in registers. Where
-// instructions multiply signed bytes only, q and zero are both 128 less.
+// activations. With float activations weights become f32: in registers for a few
+// rows, in scratch for many. Where instructions multiply signed bytes only, q and
+// zero are both 128 less.
 //
 //===----------------------------------------------------------------------===//
 
