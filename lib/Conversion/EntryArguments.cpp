@@ -26,8 +26,7 @@ struct EntryArguments : qtale::impl::EntryArgumentsBase<EntryArguments> {
 
   void runOnOperation() override {
     func::FuncOp func = getOperation();
-    if (func.isExternal() || !func.isPublic() || !func.getNumArguments() ||
-        !isa<ContextType>(func.getArgumentTypes()[0]))
+    if (!func.isPublic() || !contextOf(func))
       return;
     Block &block = func.front();
     unsigned inputs = block.getNumArguments() - 1;

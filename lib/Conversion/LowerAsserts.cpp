@@ -51,8 +51,7 @@ struct LowerAsserts : qtale::impl::LowerAssertsBase<LowerAsserts> {
     auto func = dyn_cast<func::FuncOp>(op->getParentOp());
     Type i32 = IntegerType::get(&getContext(), 32);
     if (!func || func.getResultTypes() != ArrayRef<Type>{i32} ||
-        func.getArgumentTypes().empty() ||
-        !isa<ContextType>(func.getArgumentTypes().front()))
+        !contextOf(func))
       return op.emitError(
           "an assertion may only stand in an entry, outside loops");
 
@@ -69,7 +68,7 @@ struct LowerAsserts : qtale::impl::LowerAssertsBase<LowerAsserts> {
     if (!code) {
       // The text is the model's; other codes have a text in the runtime.
       code = b.getI32IntegerAttr(QTALE_INVALID_ARGUMENT);
-      storeMessage(b, func.getArgument(0), symbols, op.getMsg());
+      storeMessage(b, contextOf(func), symbols, op.getMsg());
     }
     Value result = arith::ConstantOp::create(b, code);
     func::ReturnOp::create(b, result);

@@ -203,12 +203,19 @@ struct LowerParallel : qtale::impl::LowerParallelBase<LowerParallel> {
     });
     if (result.wasInterrupted())
       return signalPassFailure();
+    Value context = contextOf(func);
+    if (!context && !outer.empty()) {
+      outer.front()->emitError(
+          "a parallel loop needs threads, and its function "
+          "takes no context that has them");
+      return signalPassFailure();
+    }
     for (Operation *op : inner)
       if (auto loop = dyn_cast<scf::ParallelOp>(op))
         Lowering::makeSequential(loop);
     for (Operation *op : outer) {
       ImplicitLocOpBuilder b(op->getLoc(), op);
-      Lowering lowering(b, func.getArgument(0));
+      Lowering lowering(b, context);
       if (auto loop = dyn_cast<scf::ForallOp>(op))
         lowering.lower(loop);
       else

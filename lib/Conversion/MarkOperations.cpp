@@ -93,7 +93,7 @@ public:
   }
 
   void mark(func::FuncOp entry) {
-    context = entry.getArgument(0);
+    context = contextOf(entry);
     markBlocks(entry.getBody());
     entry.walk([&](func::ReturnOp end) { insert(end, -1, Value()); });
   }
@@ -183,8 +183,7 @@ struct MarkOperations : qtale::impl::MarkOperationsBase<MarkOperations> {
     ModuleOp level = getOperation();
     Marker marker(level);
     for (auto func : level.getOps<func::FuncOp>())
-      if (func.isPublic() && !func.isExternal() && func.getNumArguments() &&
-          isa<ContextType>(func.getArgumentTypes()[0]))
+      if (func.isPublic() && contextOf(func))
         marker.mark(func);
     numMarks += marker.getOperations().size();
     level->setAttr(attr::operations, marker.getOperations());

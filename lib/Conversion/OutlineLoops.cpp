@@ -212,8 +212,7 @@ struct OutlineLoops : qtale::impl::OutlineLoopsBase<OutlineLoops> {
   void runOnOperation() override {
     SmallVector<func::FuncOp> entries;
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (func.isPublic() && !func.isExternal() && func.getNumArguments() &&
-          isa<ContextType>(func.getArgumentTypes()[0]))
+      if (func.isPublic() && contextOf(func))
         entries.push_back(func);
 
     Groups groups;
@@ -223,7 +222,7 @@ struct OutlineLoops : qtale::impl::OutlineLoopsBase<OutlineLoops> {
           return WalkResult::advance();
         // With results they can't be lowered; that is said later.
         if (!op->getNumResults())
-          groups.add(op, entry.getArgument(0));
+          groups.add(op, contextOf(entry));
         return WalkResult::skip();
       });
 

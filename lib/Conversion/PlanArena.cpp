@@ -64,8 +64,8 @@ Value boundOf(Value size) {
 class Planner {
 public:
   Planner(func::FuncOp entry)
-      : entry(entry), body(&entry.front()), step(entry.getSymName() == "step"),
-        aliases(entry) {}
+      : entry(entry), body(&entry.front()), context(contextOf(entry)),
+        step(entry.getSymName() == "step"), aliases(entry) {}
 
   LogicalResult run();
   ArrayRef<Slot> getSlots() const { return slots; }
@@ -87,6 +87,7 @@ private:
 
   func::FuncOp entry;
   Block *body;
+  Value context;
   bool step;
   BufferViewFlowAnalysis aliases;
   /// Numbers of all operations in order; of the last one within each.
@@ -164,6 +165,10 @@ std::optional<int64_t> bytesOf(MemRefType type) {
 }
 
 LogicalResult Planner::check(memref::AllocOp alloc) {
+  if (!context)
+    return alloc.emitError("allocates ")
+           << alloc.getType()
+           << " in a function that takes no context, which has the arena";
   for (Operation *parent = alloc->getParentOp(); parent != entry;
        parent = parent->getParentOp()) {
     if (!isa<scf::IfOp, scf::ForOp>(parent))
@@ -260,8 +265,8 @@ Value productFits(ImplicitLocOpBuilder &b, int64_t bytes, ValueRange sizes,
 void Planner::replace(Slot &slot) {
   for (memref::AllocOp alloc : slot.members) {
     ImplicitLocOpBuilder at(alloc.getLoc(), alloc);
-    Value buffer = ArenaOp::create(at, alloc.getType(), entry.getArgument(0),
-                                   slot.offset, alloc.getDynamicSizes());
+    Value buffer = ArenaOp::create(at, alloc.getType(), context, slot.offset,
+                                   alloc.getDynamicSizes());
     alloc.replaceAllUsesWith(buffer);
     alloc.erase();
   }
@@ -279,7 +284,7 @@ Value Planner::place(Slot &slot, Value end) {
   ImplicitLocOpBuilder b(slot.members.front().getLoc(), slot.members.front());
   slot.offset = end;
   end = arith::AddIOp::create(b, end, slotBytes(b, slot.bytes, slot.sizes));
-  Value limit = ArenaLimitOp::create(b, b.getIndexType(), entry.getArgument(0));
+  Value limit = ArenaLimitOp::create(b, b.getIndexType(), context);
   Value fits = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit);
   if (!slot.sizes.empty())
     fits = arith::AndIOp::create(b, fits,
@@ -337,7 +342,8 @@ void Planner::placeStep() {
   b.setInsertionPointToStart(body);
   Value rows[2];
   for (int i : {0, 1})
-    rows[i] = memref::DimOp::create(b, entry.getArgument(i ? 4 : 1), 0);
+    if (unsigned argument = i ? 4 : 1; argument < entry.getNumArguments())
+      rows[i] = memref::DimOp::create(b, entry.getArgument(argument), 0);
   Value end = arith::ConstantIndexOp::create(b, 0);
   for (Slot &slot : slots) {
     SmallVector<Value> sizes = llvm::map_to_vector(
@@ -345,7 +351,7 @@ void Planner::placeStep() {
     slot.offset = end;
     end = arith::AddIOp::create(b, end, slotBytes(b, slot.bytes, sizes));
   }
-  Value limit = ArenaLimitOp::create(b, b.getIndexType(), entry.getArgument(0));
+  Value limit = ArenaLimitOp::create(b, b.getIndexType(), context);
   checkArena(b,
              arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end, limit));
 }

@@ -215,10 +215,10 @@ struct ShareWork : qtale::impl::ShareWorkBase<ShareWork> {
   void runOnOperation() override {
     func::FuncOp func = getOperation();
     // Kernels share their own work.
-    if (func.isExternal() || !func.isPublic() || !func.getNumArguments() ||
-        !isa<ContextType>(func.getArgumentTypes()[0]))
+    Value context = contextOf(func);
+    if (!func.isPublic() || !context)
       return;
-    if (failed(Sharer(func.getArgument(0)).share(func.front())))
+    if (failed(Sharer(context).share(func.front())))
       signalPassFailure();
   }
 };

@@ -27,3 +27,11 @@ func.func @assertion(%context: !qtale.context, %n: index, %ok: i1) {
   }
   return
 }
+
+// -----
+
+func.func @no_threads(%n: index) {
+  // expected-error@+1 {{a parallel loop needs threads, and its function takes no context that has them}}
+  scf.forall (%i) in (%n) {}
+  return
+}

@@ -46,3 +46,11 @@ func.func @main(%context: !qtale.context, %n: index) {
   %a = memref.alloc(%n) : memref<?x4194304x8388609xf32>
   return
 }
+
+// -----
+
+func.func @main(%n: index) {
+  // expected-error@+1 {{allocates 'memref<?xf32>' in a function that takes no context, which has the arena}}
+  %a = memref.alloc(%n) : memref<?xf32>
+  return
+}

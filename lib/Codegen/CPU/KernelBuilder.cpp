@@ -53,14 +53,14 @@ Value KernelBuilder::clampedIndex(Value value, int64_t limit) {
 }
 
 /// The context of the kernel that is being built.
-static Value contextOf(OpBuilder &b) {
+static Value kernelContext(OpBuilder &b) {
   Operation *op = b.getInsertionBlock()->getParentOp();
   auto kernel = dyn_cast<func::FuncOp>(op);
   return (kernel ? kernel : op->getParentOfType<func::FuncOp>()).getArgument(0);
 }
 
 Value KernelBuilder::threads() {
-  return ThreadsOp::create(*this, getIndexType(), contextOf(*this));
+  return ThreadsOp::create(*this, getIndexType(), kernelContext(*this));
 }
 
 //===----------------------------------------------------------------------===//
@@ -71,7 +71,7 @@ void KernelBuilder::parallel(Value count, Body body) {
   // A loop of one iteration would be folded away, and its barrier with it:
   // every thread would do the work, some while others are already further.
   if (isConstantIntValue(count, 1)) {
-    Value context = contextOf(*this);
+    Value context = kernelContext(*this);
     Value isFirst = arith::CmpIOp::create(
         *this, arith::CmpIPredicate::eq,
         ThreadOp::create(*this, getIndexType(), context), index(0));

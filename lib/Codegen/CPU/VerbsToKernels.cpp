@@ -183,9 +183,7 @@ struct VerbsToKernels : qtale::impl::VerbsToKernelsBase<VerbsToKernels> {
     }
     Launcher launcher(module, *level);
     for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
-      if (!entry.isExternal() && entry.getNumArguments() &&
-          isa<ContextType>(entry.getArgumentTypes().front()) &&
-          entry.isPublic())
+      if (entry.isPublic() && contextOf(entry))
         launcher.run(entry);
     numKernels = launcher.numKernels;
   }

@@ -99,23 +99,42 @@ std::string qtale::onnx_import::unknownRevision(StringRef domain, StringRef op,
   return "opset " + std::to_string(opset) + " has no such operator; " + list;
 }
 
-LogicalResult NodeBuilder::build(Node &node) const {
-  if (!typeRefusals.empty()) {
-    const onnx::OpSchema *schema =
-        schemaOf(node.proto.op_type(), node.g.model.opset);
-    for (unsigned i = 0; schema && i < node.size(); ++i) {
-      if (!node.has(i) || schema->inputs().empty())
-        continue;
-      const auto &formal =
-          schema->inputs()[std::min<size_t>(i, schema->inputs().size() - 1)];
-      std::string type = typeName(node.in(i).dtype);
-      for (const TypeRefusal &refusal : typeRefusals)
-        if (refusal.parameter == formal.GetTypeStr() &&
-            llvm::is_contained(refusal.types, type))
-          return node.fail(node.inputName(i) + " of " + type +
-                           " is refused: " + refusal.why);
-    }
+/// Whether the inputs have types that the operator's specification allows them
+/// together, and its builder does not refuse. ONNX's inference has seen to the
+/// former, but believes what the outputs declare, also of an input.
+static LogicalResult checkTypes(Node &node, const NodeBuilder &builder) {
+  const onnx::OpSchema *schema =
+      schemaOf(node.proto.op_type(), node.g.model.opset);
+  if (!schema || schema->inputs().empty())
+    return success();
+  StringMap<std::string> chosen;
+  for (unsigned i = 0; i < node.size(); ++i) {
+    if (!node.has(i))
+      continue;
+    const auto &formal =
+        schema->inputs()[std::min<size_t>(i, schema->inputs().size() - 1)];
+    std::string type = typeName(node.in(i).dtype);
+    if (llvm::none_of(formal.GetTypes(), [&](const std::string *allowed) {
+          return *allowed == "tensor(" + type + ")";
+        }))
+      return node.fail(node.inputName(i) + " must not be of " + type);
+    auto [parameter, isFirst] = chosen.try_emplace(formal.GetTypeStr(), type);
+    if (!isFirst && formal.GetIsHomogeneous() && parameter->second != type)
+      return node.fail(node.inputName(i) + " is of " + type +
+                       ", another input of the same type parameter of " +
+                       parameter->second);
+    for (const TypeRefusal &refusal : builder.typeRefusals)
+      if (refusal.parameter == formal.GetTypeStr() &&
+          llvm::is_contained(refusal.types, type))
+        return node.fail(node.inputName(i) + " of " + type +
+                         " is refused: " + refusal.why);
   }
+  return success();
+}
+
+LogicalResult NodeBuilder::build(Node &node) const {
+  if (failed(checkTypes(node, *this)))
+    return failure();
   for (const Refusal &refusal : refusals)
     if (refusal.applies && refusal.applies(node))
       return node.fail(refusal.what + " is refused: " + refusal.why);

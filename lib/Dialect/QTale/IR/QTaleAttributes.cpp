@@ -116,6 +116,13 @@ int64_t qtale::getStorageBytes(RankedTensorType type) {
                    : (type.getNumElements() * bits + 7) / 8;
 }
 
+Value qtale::contextOf(FunctionOpInterface function) {
+  if (function.isExternal() || !function.getNumArguments() ||
+      !isa<ContextType>(function.getArgument(0).getType()))
+    return Value();
+  return function.getArgument(0);
+}
+
 MemRefType qtale::getBufferType(RankedTensorType type) {
   Type byte = IntegerType::get(type.getContext(), 8);
   if (auto rows = dyn_cast_or_null<IntRowsAttr>(type.getEncoding()))

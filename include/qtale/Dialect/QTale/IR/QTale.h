@@ -13,6 +13,7 @@
 #include "mlir/IR/TensorEncoding.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "qtale/Dialect/QTale/IR/QTaleAttrInterfaces.h.inc"
@@ -77,6 +78,10 @@ inline constexpr llvm::StringLiteral code = "qtale.code";
 inline constexpr llvm::StringLiteral name = "qtale.name";
 inline constexpr llvm::StringLiteral dtype = "qtale.dtype";
 } // namespace attr
+
+/// The context of a call, a function's first parameter; null where it takes none,
+/// or has no body.
+mlir::Value contextOf(mlir::FunctionOpInterface function);
 
 /// Rows of a matrix that are padded to whole units.
 inline int64_t roundUp(int64_t value, int64_t unit) {
