@@ -247,10 +247,43 @@ static void noteVerbs(MLIRContext *context, Model &model) {
   }
 }
 
+/// Axes are within what tensors can have: ONNX's inference cuts them down to 32
+/// bits, and takes what is left for an index.
+static LogicalResult
+checkAxes(MLIRContext *context, const Model &model,
+          const google::protobuf::RepeatedPtrField<onnx::NodeProto> &nodes) {
+  constexpr int64_t most = 1 << 16;
+  for (const onnx::NodeProto &node : nodes) {
+    LogicalResult inside = success();
+    eachSubgraph(node, [&](const onnx::GraphProto &inner) {
+      if (succeeded(inside))
+        inside = checkAxes(context, model, inner.node());
+    });
+    if (failed(inside))
+      return failure();
+    for (const onnx::AttributeProto &attribute : node.attribute()) {
+      if (attribute.name() != "axis" && attribute.name() != "axes")
+        continue;
+      SmallVector<int64_t> axes(attribute.ints().begin(),
+                                attribute.ints().end());
+      axes.push_back(attribute.i());
+      for (int64_t axis : axes)
+        if (axis < -most || axis > most)
+          return emitError(model.loc(context, node))
+                 << node.op_type() << ": attribute '" << attribute.name()
+                 << "' names axis " << axis << ", which no tensor has";
+    }
+  }
+  return success();
+}
+
 static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
   onnx::ModelProto &proto = model.proto;
   if (!proto.functions_size())
     return success();
+  for (const onnx::FunctionProto &function : proto.functions())
+    if (failed(checkAxes(context, model, function.node())))
+      return failure();
   noteVerbs(context, model);
   return guarded(context, model, "ONNX can't inline the functions", [&] {
     // A function of another opset is converted, for which types are needed.
@@ -358,7 +391,10 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
                      [&] { onnx::checker::check_model(proto); })) ||
+      failed(checkAxes(context, model, proto.graph().node())) ||
       failed(inlineFunctions(context, model)) ||
+      // Now also those that functions are called with.
+      failed(checkAxes(context, model, proto.graph().node())) ||
       failed(convert(context, model)) ||
       failed(sortNodes(context, model, *proto.mutable_graph())) ||
       failed(liftInitializers(context, model)) ||
