@@ -36,13 +36,13 @@ struct LaunchModel
     rewriter.setInsertionPoint(op);
     SmallVector<Value> arguments(launch.getHandles());
     SmallVector<Value> results;
-    for (Value tensor :
-         llvm::concat<Value>(SmallVector<Value>(launch.getInputs()),
-                             SmallVector<Value>(launch.getOutputs()))) {
-      FailureOr<Value> buffer = getBuffer(rewriter, tensor, options, state);
+    for (OpOperand &tensor :
+         op->getOpOperands().drop_front(launch.getHandles().size())) {
+      FailureOr<Value> buffer =
+          getBuffer(rewriter, tensor.get(), options, state);
       if (failed(buffer))
         return failure();
-      bool isOutput = llvm::is_contained(launch.getOutputs(), tensor);
+      bool isOutput = launch.isDpsInit(&tensor);
       auto type = cast<MemRefType>(kernel.getArgumentTypes()[arguments.size()]);
       FailureOr<Value> argument =
           asArgument(rewriter, op->getLoc(), *buffer, type, isOutput);

@@ -27,17 +27,24 @@ namespace qtale {
 
 namespace {
 
+/// The buffer that one is a view of, or the buffer itself.
+Value sourceOf(Value buffer) {
+  SmallPtrSet<Operation *, 4> seen; // unreachable code may view itself
+  for (auto view = buffer.getDefiningOp<ViewLikeOpInterface>();
+       view && seen.insert(view).second;
+       view = buffer.getDefiningOp<ViewLikeOpInterface>())
+    buffer = view.getViewSource();
+  return buffer;
+}
+
 /// The allocation that a buffer is, or is a view of; null if unknown.
 Operation *allocationOf(Value buffer) {
-  while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
-    buffer = view.getViewSource();
-  return buffer.getDefiningOp<memref::AllocOp>();
+  return sourceOf(buffer).getDefiningOp<memref::AllocOp>();
 }
 
 /// Whether a buffer can't be (part of) this allocation.
 bool isApart(Value buffer, Operation *allocation) {
-  while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
-    buffer = view.getViewSource();
+  buffer = sourceOf(buffer);
   if (Operation *made = buffer.getDefiningOp())
     return isa<memref::AllocOp, memref::GetGlobalOp>(made) &&
            made != allocation;

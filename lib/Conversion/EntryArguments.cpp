@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qtale/Conversion/Entry.h"
 #include "qtale/Conversion/Passes.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 #include "qtale/Runtime/qtale.h"
@@ -21,6 +22,23 @@ namespace qtale {
 } // namespace qtale
 
 namespace {
+/// Checks that the runtime has a descriptor for each argument and result.
+LogicalResult checkBuffers(func::FuncOp entry) {
+  auto check = [&](StringRef what, unsigned i, Type type) -> LogicalResult {
+    if (isa<MemRefType>(type))
+      return success();
+    return entry.emitError(what) << " " << i << " of @" << entry.getSymName()
+                                 << " must be a buffer, but is " << type;
+  };
+  for (auto [i, type] : llvm::enumerate(entry.getArgumentTypes()))
+    if (i && failed(check("argument", i, type)))
+      return failure();
+  for (auto [i, type] : llvm::enumerate(entry.getResultTypes()))
+    if (failed(check("result", i, type)))
+      return failure();
+  return success();
+}
+
 struct EntryArguments : qtale::impl::EntryArgumentsBase<EntryArguments> {
   using Base::Base;
 
@@ -28,6 +46,8 @@ struct EntryArguments : qtale::impl::EntryArgumentsBase<EntryArguments> {
     func::FuncOp func = getOperation();
     if (!func.isPublic() || !contextOf(func))
       return;
+    if (failed(checkBlocks(func)) || failed(checkBuffers(func)))
+      return signalPassFailure();
     Block &block = func.front();
     unsigned inputs = block.getNumArguments() - 1;
     ImplicitLocOpBuilder b(func.getLoc(), &getContext());

@@ -115,12 +115,14 @@ struct Arena : Pattern<ArenaOp> {
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getType());
+    Type converted = getTypeConverter()->convertType(type);
+    if (!converted)
+      return b.notifyMatchFailure(op, "LLVM has no such buffer");
     Value base = loadPointerField(b, loc, adaptor.getContext(),
                                   offsetof(qtale_context, arena));
     Value pointer = pointerAt(b, loc, base, adaptor.getOffset());
 
-    auto memref =
-        MemRefDescriptor::poison(b, loc, getTypeConverter()->convertType(type));
+    auto memref = MemRefDescriptor::poison(b, loc, converted);
     memref.setAllocatedPtr(b, loc, pointer);
     memref.setAlignedPtr(b, loc, pointer);
     memref.setOffset(b, loc, constant(b, loc, 0));
@@ -155,11 +157,12 @@ struct LoadArgument : Pattern<LoadArgumentOp> {
   using Pattern::Pattern;
   LogicalResult matchAndRewrite(LoadArgumentOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
-    Location loc = op.getLoc();
-    Value pointer =
-        loadPointerField(b, loc, adaptor.getArguments(), 8 * op.getIndex());
-    b.replaceOpWithNewOp<LLVM::LoadOp>(
-        op, getTypeConverter()->convertType(op.getType()), pointer);
+    Type converted = getTypeConverter()->convertType(op.getType());
+    if (!converted)
+      return b.notifyMatchFailure(op, "LLVM has no such buffer");
+    Value pointer = loadPointerField(b, op.getLoc(), adaptor.getArguments(),
+                                     8 * op.getIndex());
+    b.replaceOpWithNewOp<LLVM::LoadOp>(op, converted, pointer);
     return success();
   }
 };
@@ -181,6 +184,9 @@ struct UnitRecord : Pattern<UnitRecordOp> {
   LogicalResult matchAndRewrite(UnitRecordOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
+    SmallVector<Type> parts;
+    if (failed(getTypeConverter()->convertTypes(op.getResultTypes(), parts)))
+      return b.notifyMatchFailure(op, "LLVM has no such buffers");
     Value rows = loadField(b, loc, adaptor.getContext(),
                            offsetof(qtale_context, rows), b.getI64Type());
     Value first = LLVM::MulOp::create(b, loc, adaptor.getUnit(), rows);
@@ -362,7 +368,9 @@ struct KernelsToLLVM : qtale::impl::KernelsToLLVMBase<KernelsToLLVM> {
         notInlined.push_back(function.getSymNameAttr());
 
     LLVMConversionTarget target(*context);
-    target.addLegalOp<ModuleOp>();
+    // What no pattern takes is an error here, where its operation is known.
+    target.addIllegalDialect<func::FuncDialect, QTaleDialect>();
+    target.addLegalOp<ModuleOp, WeightOp>();
     if (failed(applyPartialConversion(getOperation(), target,
                                       std::move(patterns))))
       return signalPassFailure();

@@ -2,7 +2,7 @@
 //
 //   while ((c = next_chunk) < chunks) { iterations of chunk c }   barrier
 //
-// scf.forall (kernels): an iteration is a chunk.
+// scf.forall (kernels): an iteration is a chunk; dimensions are counted through.
 // scf.parallel (elementwise): the last dimension is the inner loop, the others
 // are counted through; a chunk has about 1024 elements, turns of loops within
 // included.
@@ -48,7 +48,7 @@ Value turnsWithin(ImplicitLocOpBuilder &b, Block *block,
     Value turns = turnsWithin(b, loop.getBody(), around);
     Value from = known(loop.getLowerBound()), to = known(loop.getUpperBound()),
           step = known(loop.getStep());
-    if (from && to && step) {
+    if (from && to && step && loop.getInductionVar().getType().isIndex()) {
       Value span =
           arith::SubIOp::create(b, arith::MaxSIOp::create(b, to, from), from);
       turns = arith::MulIOp::create(b, turns, ceilDiv(b, span, step));
@@ -57,6 +57,50 @@ Value turnsWithin(ImplicitLocOpBuilder &b, Block *block,
   }
   return most;
 }
+
+/// A loop's dimensions, each counted from 0.
+struct Dimensions {
+  Dimensions(ImplicitLocOpBuilder &b, ValueRange from, ValueRange to,
+             ValueRange step)
+      : b(b), from(from), step(step) {
+    for (auto [first, end, by] : llvm::zip_equal(from, to, step)) {
+      Value last = end; // no size is below 0
+      if (getConstantIntValue(first) != 0)
+        last = arith::MaxSIOp::create(b, end, first);
+      trips.push_back(ceilDiv(b, arith::SubIOp::create(b, last, first), by));
+    }
+  }
+
+  /// Turns of the first dimensions together.
+  Value turns(int64_t rank) {
+    Value product = arith::ConstantIndexOp::create(b, 1);
+    for (Value trip : ArrayRef(trips).take_front(rank))
+      product = arith::MulIOp::create(b, product, trip);
+    return product;
+  }
+
+  Value at(int64_t axis, Value count) {
+    Value offset = arith::MulIOp::create(b, count, step[axis]);
+    return arith::AddIOp::create(b, from[axis], offset);
+  }
+
+  /// Where turn `number` of the first dimensions is; the last one is fastest.
+  SmallVector<Value> split(Value number, int64_t rank) {
+    SmallVector<Value> ivs(rank);
+    for (int64_t axis = rank - 1; axis >= 0; --axis) {
+      Value count = number;
+      if (axis) {
+        count = arith::RemUIOp::create(b, number, trips[axis]);
+        number = arith::DivUIOp::create(b, number, trips[axis]);
+      }
+      ivs[axis] = at(axis, count);
+    }
+    return ivs;
+  }
+
+  ImplicitLocOpBuilder &b;
+  SmallVector<Value> from, step, trips;
+};
 
 class Lowering {
 public:
@@ -107,29 +151,32 @@ void inlineBody(ImplicitLocOpBuilder &b, Block *body, ValueRange ivs) {
 }
 
 void Lowering::lower(scf::ForallOp loop) {
-  SmallVector<OpFoldResult> bounds = loop.getMixedUpperBound();
-  Value count = getValueOrCreateConstantIndexOp(b, b.getLoc(), bounds[0]);
-  chunks(count, [&](Value chunk) { inlineBody(b, loop.getBody(), chunk); });
+  auto values = [&](ArrayRef<OpFoldResult> bounds) {
+    return getValueOrCreateConstantIndexOp(b, b.getLoc(), bounds);
+  };
+  SmallVector<Value> to = values(loop.getMixedUpperBound());
+  if (loop.getRank() == 1 && loop.isNormalized()) {
+    chunks(to[0], [&](Value chunk) { inlineBody(b, loop.getBody(), chunk); });
+  } else {
+    Dimensions dimensions(b, values(loop.getMixedLowerBound()), to,
+                          values(loop.getMixedStep()));
+    int64_t rank = loop.getRank();
+    chunks(dimensions.turns(rank), [&](Value chunk) {
+      inlineBody(b, loop.getBody(), dimensions.split(chunk, rank));
+    });
+  }
   loop.erase();
 }
 
 void Lowering::lower(scf::ParallelOp loop) {
-  int64_t rank = loop.getNumLoops();
-  SmallVector<Value> trips;
-  for (auto [from, to, step] : llvm::zip_equal(
-           loop.getLowerBound(), loop.getUpperBound(), loop.getStep()))
-    trips.push_back(ceilDiv(b, arith::SubIOp::create(b, to, from), step));
-  auto iv = [&](int64_t axis, Value count) -> Value {
-    Value offset = arith::MulIOp::create(b, count, loop.getStep()[axis]);
-    return arith::AddIOp::create(b, loop.getLowerBound()[axis], offset);
-  };
+  int64_t rank = loop.getNumLoops(), outer = std::max<int64_t>(1, rank - 1);
+  Dimensions dimensions(b, loop.getLowerBound(), loop.getUpperBound(),
+                        loop.getStep());
 
   // Units are counted through; a unit is a whole inner loop (or one element).
-  Value units = rank == 1 ? trips[0] : constant(1), inner = constant(1);
-  for (int64_t axis = 0; axis + 1 < rank; ++axis)
-    units = arith::MulIOp::create(b, units, trips[axis]);
+  Value units = dimensions.turns(outer), inner = constant(1);
   if (rank > 1)
-    inner = arith::MaxUIOp::create(b, trips[rank - 1], inner);
+    inner = arith::MaxUIOp::create(b, dimensions.trips.back(), inner);
   inner = arith::MulIOp::create(b, inner, turnsWithin(b, loop.getBody(), loop));
   Value perChunk = arith::MaxUIOp::create(
       b, arith::DivUIOp::create(b, constant(chunkElements), inner),
@@ -142,23 +189,12 @@ void Lowering::lower(scf::ParallelOp loop) {
     auto unit = scf::ForOp::create(b, first, last, constant(1));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(unit.getBody());
-    SmallVector<Value> ivs(rank);
-    Value rest = unit.getInductionVar();
-    if (rank == 1) {
-      ivs[0] = iv(0, rest);
-    } else {
-      for (int64_t axis = rank - 2; axis >= 0; --axis) {
-        Value count =
-            axis ? arith::RemUIOp::create(b, rest, trips[axis]).getResult()
-                 : rest;
-        if (axis)
-          rest = arith::DivUIOp::create(b, rest, trips[axis]);
-        ivs[axis] = iv(axis, count);
-      }
-      auto last =
-          scf::ForOp::create(b, constant(0), trips[rank - 1], constant(1));
-      b.setInsertionPointToStart(last.getBody());
-      ivs[rank - 1] = iv(rank - 1, last.getInductionVar());
+    SmallVector<Value> ivs = dimensions.split(unit.getInductionVar(), outer);
+    if (rank > 1) {
+      auto row = scf::ForOp::create(b, constant(0), dimensions.trips.back(),
+                                    constant(1));
+      b.setInsertionPointToStart(row.getBody());
+      ivs.push_back(dimensions.at(rank - 1, row.getInductionVar()));
     }
     inlineBody(b, loop.getBody(), ivs);
   });

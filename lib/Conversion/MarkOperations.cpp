@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qtale/Conversion/Entry.h"
 #include "qtale/Conversion/Passes.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
@@ -43,12 +44,16 @@ StringRef getVerb(func::CallOp call) {
 /// The model's name for an operation; of several fused, the last one's, which
 /// gives the result its name.
 StringRef getNode(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return name.getName();
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : llvm::reverse(fused.getLocations()))
-      if (StringRef name = getNode(part); !name.empty())
-        return name;
+  SmallVector<Location> parts{loc};
+  DenseSet<Attribute> seen; // fusions share their parts
+  while (!parts.empty()) {
+    Location part = parts.pop_back_val();
+    if (auto name = dyn_cast<NameLoc>(part); name && !name.getName().empty())
+      return name.getName();
+    if (auto fused = dyn_cast<FusedLoc>(part);
+        fused && seen.insert(fused).second)
+      llvm::append_range(parts, fused.getLocations());
+  }
   return "";
 }
 
@@ -137,8 +142,8 @@ private:
         if (!type)
           continue;
         if (looksUp) {
-          rowBytes +=
-              getStorageBytes(type) / std::max<int64_t>(1, type.getDimSize(0));
+          int64_t rows = type.getRank() ? type.getDimSize(0) : 1;
+          rowBytes += getStorageBytes(type) / std::max<int64_t>(1, rows);
           continue;
         }
         bytes += getStorageBytes(type);
@@ -163,8 +168,10 @@ private:
 
   void insert(Operation *op, int64_t number, Value buffer) {
     ImplicitLocOpBuilder at(op->getLoc(), op);
-    Value rows = buffer ? at.createOrFold<memref::DimOp>(buffer, 0)
-                        : arith::ConstantIndexOp::create(at, 0).getResult();
+    auto type = buffer ? dyn_cast<MemRefType>(buffer.getType()) : MemRefType();
+    Value rows = type && type.getRank()
+                     ? at.createOrFold<memref::DimOp>(buffer, 0)
+                     : arith::ConstantIndexOp::create(at, bool(type));
     MarkOp::create(at, context, number, rows);
   }
 
@@ -183,8 +190,11 @@ struct MarkOperations : qtale::impl::MarkOperationsBase<MarkOperations> {
     ModuleOp level = getOperation();
     Marker marker(level);
     for (auto func : level.getOps<func::FuncOp>())
-      if (func.isPublic() && contextOf(func))
+      if (func.isPublic() && contextOf(func)) {
+        if (failed(checkBlocks(func)))
+          return signalPassFailure();
         marker.mark(func);
+      }
     numMarks += marker.getOperations().size();
     level->setAttr(attr::operations, marker.getOperations());
   }

@@ -19,8 +19,11 @@ struct MaterializeCopies
 
   void runOnOperation() override {
     getOperation().walk([](memref::CopyOp copy) {
+      auto type = dyn_cast<MemRefType>(copy.getTarget().getType());
+      if (!type || !isa<MemRefType>(copy.getSource().getType()))
+        return; // of unknown axes
       ImplicitLocOpBuilder b(copy.getLoc(), copy);
-      int64_t rank = cast<MemRefType>(copy.getTarget().getType()).getRank();
+      int64_t rank = type.getRank();
       AffineMap identity = b.getMultiDimIdentityMap(rank);
       SmallVector<utils::IteratorType> iterators(rank,
                                                  utils::IteratorType::parallel);

@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qtale/Conversion/Entry.h"
 #include "qtale/Conversion/Passes.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
@@ -212,8 +213,11 @@ struct OutlineLoops : qtale::impl::OutlineLoopsBase<OutlineLoops> {
   void runOnOperation() override {
     SmallVector<func::FuncOp> entries;
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (func.isPublic() && contextOf(func))
+      if (func.isPublic() && contextOf(func)) {
+        if (failed(checkBlocks(func)))
+          return signalPassFailure();
         entries.push_back(func);
+      }
 
     Groups groups;
     for (func::FuncOp entry : entries)

@@ -19,6 +19,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qtale/Conversion/Entry.h"
 #include "qtale/Conversion/Passes.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 #include "qtale/Runtime/qtale.h"
@@ -150,13 +151,22 @@ bool Planner::outlives(memref::AllocOp alloc, Operation *parent) {
   });
 }
 
+/// Whether elements lie one behind the other, as the arena has them.
+bool isDense(MemRefType type) {
+  return type.getElementType().isIntOrIndexOrFloat() &&
+         type.getLayout().isIdentity() && !type.getMemorySpace();
+}
+
 /// The product of the element's bytes and the known dimensions; none if it is
 /// more than processors can address.
 std::optional<int64_t> bytesOf(MemRefType type) {
   constexpr int64_t most = int64_t(1) << 47;
   if (llvm::is_contained(type.getShape(), 0))
     return 0;
-  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  Type element = type.getElementType();
+  unsigned bits = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+  // LLVM's stride of odd ones is at most the next power of two.
+  int64_t bytes = llvm::PowerOf2Ceil(llvm::divideCeil(bits, 8));
   for (int64_t size : type.getShape())
     if (!ShapedType::isDynamic(size) &&
         (llvm::MulOverflow(bytes, size, bytes) || bytes > most))
@@ -180,6 +190,10 @@ LogicalResult Planner::check(memref::AllocOp alloc) {
              << alloc.getType()
              << " in a turn of a loop, and is needed after it";
   }
+  if (!isDense(alloc.getType()))
+    return alloc.emitError("allocates ")
+           << alloc.getType()
+           << "; the arena has integers, floats and indices in row-major order";
   if (!bytesOf(alloc.getType()))
     return alloc.emitError("makes ")
            << RankedTensorType::get(alloc.getType().getShape(),
@@ -357,6 +371,8 @@ void Planner::placeStep() {
 }
 
 LogicalResult Planner::run() {
+  if (failed(checkBlocks(entry)))
+    return failure();
   unsigned position = 0;
   entry.walk<WalkOrder::PreOrder>([&](Operation *op) {
     unsigned own = positions[op] = position++;

@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qtale/Conversion/Entry.h"
 #include "qtale/Conversion/Passes.h"
 #include "qtale/Dialect/QTale/IR/QTale.h"
 
@@ -218,7 +219,8 @@ struct ShareWork : qtale::impl::ShareWorkBase<ShareWork> {
     Value context = contextOf(func);
     if (!func.isPublic() || !context)
       return;
-    if (failed(Sharer(context).share(func.front())))
+    if (failed(checkBlocks(func)) ||
+        failed(Sharer(context).share(func.front())))
       signalPassFailure();
   }
 };

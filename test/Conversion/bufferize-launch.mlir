@@ -32,3 +32,17 @@ func.func @rows(%context: !qtale.context, %x: tensor<?x16xf32> {bufferization.wr
   %y = qtale.launch @kernel(%context : !qtale.context) ins(%part : tensor<?x8xf32>) outs(%init : tensor<?x8xf32>) -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }
+
+func.func private @two(!qtale.context, memref<?x8xf32, strided<[?, 1], offset: ?>>, memref<?x8xf32, strided<[?, 1], offset: ?>>, memref<?x8xf32, strided<[?, 1], offset: ?>>)
+
+// What is an input and an output is a result once.
+// CHECK-LABEL: @input_and_output
+// CHECK-SAME:    (%[[CONTEXT:.*]]: !qtale.context, %[[X:.*]]: memref<?x8xf32>
+// CHECK:       %[[Y:.*]] = memref.alloc(%{{.*}}) {{.*}}: memref<?x8xf32>
+// CHECK:       call @two(
+// CHECK:       return %[[Y]], %[[X]] :
+func.func @input_and_output(%context: !qtale.context, %x: tensor<?x8xf32>, %n: index) -> (tensor<?x8xf32>, tensor<?x8xf32>) {
+  %init = tensor.empty(%n) : tensor<?x8xf32>
+  %y, %z = qtale.launch @two(%context : !qtale.context) ins(%init : tensor<?x8xf32>) outs(%init, %x : tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>, tensor<?x8xf32>
+  return %y, %z : tensor<?x8xf32>, tensor<?x8xf32>
+}

@@ -20,3 +20,13 @@ func.func @scalar(%a: memref<i1>, %b: memref<i1>) {
   memref.copy %a, %b : memref<i1> to memref<i1>
   return
 }
+
+// Of unknown axes there are no loops.
+// CHECK-LABEL: @unranked
+// CHECK-NEXT:  memref.copy %arg0, %arg1
+// CHECK-NEXT:  memref.copy %arg0, %arg2
+func.func @unranked(%a: memref<*xf32>, %b: memref<*xf32>, %c: memref<4xf32>) {
+  memref.copy %a, %b : memref<*xf32> to memref<*xf32>
+  memref.copy %a, %c : memref<*xf32> to memref<4xf32>
+  return
+}

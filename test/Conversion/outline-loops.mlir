@@ -127,3 +127,17 @@ func.func @main(%context: !qtale.context, %a: memref<8xf32>) {
   }
   return
 }
+
+// -----
+
+// A loop of kernels' kind, whose terminator has an empty region.
+// CHECK-LABEL: func.func @slices
+// CHECK-NEXT:  call @loop(
+// CHECK:       func.func private @loop(
+// CHECK:         scf.forall
+func.func @slices(%context: !qtale.context, %a: memref<?xf32>, %n: index, %x: f32) {
+  scf.forall (%i) in (%n) {
+    memref.store %x, %a[%i] : memref<?xf32>
+  }
+  return
+}

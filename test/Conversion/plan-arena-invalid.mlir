@@ -54,3 +54,54 @@ func.func @main(%n: index) {
   %a = memref.alloc(%n) : memref<?xf32>
   return
 }
+
+// -----
+
+// Where an operation stands says when it runs only within one block.
+// expected-error@+1 {{@main must be one block that ends in func.return; use scf.if and scf.for for branches and loops}}
+func.func @main(%context: !qtale.context) -> memref<4xf32> {
+  cf.br ^next
+^next:
+  %a = memref.alloc() : memref<4xf32>
+  return %a : memref<4xf32>
+}
+
+// -----
+
+// A block that is not reached may compute a value from itself.
+// expected-error@+1 {{@step must be one block that ends in func.return}}
+func.func @step(%context: !qtale.context, %tokens: memref<?xi32>) {
+  return
+^never:
+  %n = arith.minui %n, %n : index
+  %a = memref.alloc(%n) : memref<?xf32>
+  cf.br ^never
+}
+
+// -----
+
+func.func @main(%context: !qtale.context) {
+  // expected-error@+1 {{regions of an entry must be one block that runs in order; use scf.if and scf.for}}
+  scf.execute_region {
+    cf.br ^next
+  ^next:
+    scf.yield
+  }
+  return
+}
+
+// -----
+
+func.func @main(%context: !qtale.context) {
+  // expected-error@+1 {{allocates 'memref<4xvector<4xf32>>'; the arena has integers, floats and indices in row-major order}}
+  %a = memref.alloc() : memref<4xvector<4xf32>>
+  return
+}
+
+// -----
+
+func.func @main(%context: !qtale.context) {
+  // expected-error@+1 {{allocates 'memref<4x4xf32, strided<[1, 4]>>'; the arena has integers, floats and indices in row-major order}}
+  %a = memref.alloc() : memref<4x4xf32, strided<[1, 4]>>
+  return
+}

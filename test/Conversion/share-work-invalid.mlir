@@ -29,3 +29,14 @@ func.func @assertion(%context: !qtale.context, %b: memref<4xf32>, %x: f32, %ok: 
   }
   return
 }
+
+// -----
+
+// The other block's work would be left to all.
+// expected-error@+1 {{@blocks must be one block that ends in func.return; use scf.if and scf.for for branches and loops}}
+func.func @blocks(%context: !qtale.context, %b: memref<f32>, %x: f32) {
+  cf.br ^next
+^next:
+  memref.store %x, %b[] : memref<f32>
+  return
+}
