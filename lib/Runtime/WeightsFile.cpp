@@ -99,7 +99,8 @@ int32_t WeightsFile::open(const qtale_module &module,
 }
 
 int32_t WeightsFile::openFile(qtale_error *error) {
-  fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // (A pipe must not be waited for.)
+  fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     return fail(error, errno == ENOENT ? QTALE_NOT_FOUND : QTALE_IO,
                 "%s: can't open the weights: %s; pass the weights file written "

@@ -39,7 +39,8 @@ Expected<const char *> SourceFiles::map(StringRef file, int64_t offset,
       return createStringError("can't read '" + path +
                                "': " + sys::StrError(code));
     };
-    int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // What is no file, a pipe for instance, must not be waited for.
+    int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
       return fail();
     struct stat status;

@@ -3,6 +3,7 @@
 #include "Fixtures.h"
 
 #include <cstring>
+#include <sys/stat.h>
 
 using namespace qtale::rt;
 
@@ -84,6 +85,9 @@ TEST_F(Weights, MissingFilesAreNamed) {
   EXPECT_FAILS(QTALE_NOT_FOUND, "fake.safetensors: can't open the weights",
                open(&error, nullptr));
   EXPECT_FAILS(QTALE_IO, "not a file", open(&error, "/tmp"));
+  auto pipe = folder / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_FAILS(QTALE_IO, "not a file", open(&error, pipe.c_str()));
 }
 
 TEST_F(Weights, AnotherSizeIsRefused) {

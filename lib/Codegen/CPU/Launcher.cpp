@@ -176,7 +176,8 @@ Value Launcher::numberOf(OpBuilder &builder, Value cache, Location loc) {
 void Launcher::run(func::FuncOp entry) {
   SmallVector<Operation *> verbs;
   entry.walk([&](Operation *op) {
-    if (isa<QTaleDialect>(op->getDialect()) && !isa<LaunchOp, YieldOp>(op))
+    if (isa_and_nonnull<QTaleDialect>(op->getDialect()) &&
+        !isa<LaunchOp, YieldOp>(op))
       verbs.push_back(op);
   });
   for (Operation *op : verbs) {

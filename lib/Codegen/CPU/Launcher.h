@@ -71,6 +71,9 @@ private:
 /// RoutingVerbs.cpp: whether `op` was one of routing's verbs, now launched.
 bool lowerRoutingVerb(Launcher &launcher, mlir::Operation *op);
 
+/// CheckVerbs.cpp: whether all of an entry can be lowered.
+llvm::LogicalResult checkVerbs(mlir::func::FuncOp entry, mlir::ModuleOp level);
+
 } // namespace qtale
 
 #endif // QTALE_LIB_CODEGEN_CPU_LAUNCHER_H

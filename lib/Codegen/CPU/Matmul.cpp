@@ -45,6 +45,8 @@ static void inGroup(KernelBuilder &b, Value g, int64_t n, int64_t groupTiles,
 /// body(g) for groups 0 … count - 1, in parallel, runs of them by one thread.
 static void forGroups(KernelBuilder &b, int64_t count,
                       function_ref<void(Value)> body) {
+  if (count == 0) // no outputs
+    return;
   if (count == 1)
     return b.parallel(b.index(1), body);
   Value groups = b.index(count);

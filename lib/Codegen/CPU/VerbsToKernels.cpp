@@ -183,8 +183,11 @@ struct VerbsToKernels : qtale::impl::VerbsToKernelsBase<VerbsToKernels> {
     }
     Launcher launcher(module, *level);
     for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
-      if (entry.isPublic() && contextOf(entry))
+      if (entry.isPublic() && contextOf(entry)) {
+        if (failed(checkVerbs(entry, module)))
+          return signalPassFailure();
         launcher.run(entry);
+      }
     numKernels = launcher.numKernels;
   }
 };

@@ -301,6 +301,10 @@ private:
       if (!result)
         return error() << proto.op_type() << ": output '" << proto.output(i)
                        << "' is not supported";
+      if (result->recipe && recipes::isLarge(result->recipe))
+        return error() << proto.op_type() << ": output '" << proto.output(i)
+                       << "' takes too many steps from weights of the model; "
+                          "store it as one";
       refine(proto.output(i), *result);
       scopes.back().terms[proto.output(i)] = std::move(*result);
     }

@@ -309,6 +309,14 @@ static LogicalResult buildConcat(Node &n) {
     SmallVector<qtale::RecipeAttrInterface> inputs;
     for (Term *piece : pieces)
       inputs.push_back(piece->recipe);
+    if (recipes::isLarge(inputs))
+      return n.fail("puts together too many pieces of weights; store what it "
+                    "gives in the model");
+    double elements = 1;
+    for (OpFoldResult dim : dims)
+      elements *= *getConstantIntValue(dim);
+    if (elements > 0x1p43)
+      return n.fail("gives a weight larger than any file that can be mapped");
     Term result = g.make(n.in(0).dtype, {}, dims);
     result.recipe = recipes::concat(inputs, *axis);
     result.name = n.in(0).name;

@@ -120,6 +120,10 @@ private:
     }
     if (sizes[0][0] != sizes[1][0] || sizes[0][1] != sizes[1][1])
       return fail("has keys and values of different sizes");
+    if (!KVCacheType::fits(sizes[0][0], sizes[0][1]))
+      return fail("has a past of more than " +
+                  std::to_string(KVCacheType::maxValues) +
+                  " values for each token");
     type = KVCacheType::get(module.getContext(), sizes[0][0], sizes[0][1],
                             Float32Type::get(module.getContext()),
                             graph.keys[&node].policy == Keys::Evict);

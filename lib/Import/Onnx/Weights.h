@@ -58,6 +58,11 @@ RecipeAttrInterface dequantize(RecipeAttrInterface input,
 RecipeAttrInterface stored(RecipeAttrInterface input);
 /// Without a cast that only widens a float.
 RecipeAttrInterface peelWidening(RecipeAttrInterface input);
+/// Whether a node may not make more of recipes: far enough from what they may be
+/// at most that each node can put some around them.
+inline bool isLarge(llvm::ArrayRef<RecipeAttrInterface> recipes) {
+  return qtale::isLarge(recipes, maxRecipeParts / 4, maxRecipeDepth / 2);
+}
 } // namespace recipes
 
 } // namespace qtale::onnx_import

@@ -21,8 +21,13 @@ using namespace qtale;
 
 /// What every flag is, where it is known and the same.
 static std::optional<bool> constantFlag(Value keep) {
-  while (auto cast = keep.getDefiningOp<tensor::CastOp>())
+  // In code that nothing reaches, a cast may be of itself.
+  SmallPtrSet<Operation *, 4> visited;
+  while (auto cast = keep.getDefiningOp<tensor::CastOp>()) {
+    if (!visited.insert(cast).second)
+      return std::nullopt;
     keep = cast.getSource();
+  }
   if (auto splat = keep.getDefiningOp<tensor::SplatOp>()) {
     IntegerAttr flag;
     if (matchPattern(splat.getInput(), m_Constant(&flag)))

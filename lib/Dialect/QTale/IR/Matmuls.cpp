@@ -186,6 +186,8 @@ LogicalResult JointMatmulOp::verify() {
   if (getWeights().empty() || getWeights().size() != getNumResults()) // C1
     return emitOpError("needs a weight for each result, but has ")
            << getWeights().size() << " for " << getNumResults();
+  if (getWeights().size() > maxWeights) // C4
+    return emitOpError("joins at most ") << maxWeights << " weights";
   for (auto [weight, output] : llvm::zip(getWeights(), getOutputs()))
     if (failed(verifyShapes(*this, x, typeOf(weight), typeOf(output))) || // C1
         failed(verifyScheme(*this, x, typeOf(weight))))                   // C3

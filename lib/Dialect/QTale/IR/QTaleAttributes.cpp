@@ -65,9 +65,19 @@ LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
          << format;
 }
 
+LogicalResult IntRowsAttr::verifyEncoding(
+    ArrayRef<int64_t> shape, Type elementType,
+    function_ref<InFlightDiagnostic()> emitError) const {
+  if (shape.size() == 2 && elementType.isF32()) // C2
+    return success();
+  return emitError() << "int_rows are a matrix of f32";
+}
+
 LogicalResult
-PackedAttr::verifyEncoding(ArrayRef<int64_t>, Type elementType,
+PackedAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                            function_ref<InFlightDiagnostic()> emitError) const {
+  if (shape.size() != 2 || ShapedType::isDynamicShape(shape)) // C3
+    return emitError() << "only a matrix of known dimensions can be packed";
   if (getBytesType() ? elementType == getBytesType()
                      : isa<FloatType>(elementType)) // C2
     return success();

@@ -57,12 +57,13 @@ void KVCacheType::print(AsmPrinter &printer) const {
 LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
                                   int64_t heads, int64_t headDim,
                                   Type elementType, bool) {
-  if (heads < 1 || headDim < 1)
+  if (!fits(heads, headDim)) // C1
     return emitError() << "kv_cache needs heads and head_dim of at least 1, "
-                          "but has "
-                       << heads << " and " << headDim;
+                          "and at most "
+                       << maxValues << " values, but has " << heads << " and "
+                       << headDim;
   if (!elementType.isF32() && !elementType.isF16() &&
-      !elementType.isSignlessInteger(8))
+      !elementType.isSignlessInteger(8)) // C2
     return emitError() << "kv_cache holds f32, f16 or i8, but has "
                        << elementType;
   return success();

@@ -153,16 +153,20 @@ LogicalResult KVAppendOp::verify() {
 LogicalResult AttentionOp::verify() {
   KVCacheType cache = getCache().getType();
   int64_t heads = getHeads();
-  if (heads < 1 || heads % cache.getHeads() ||
-      typeOf(getQuery()).getDimSize(1) != heads * cache.getHeadDim()) // C1
+  int64_t columns = typeOf(getQuery()).getDimSize(1);
+  if (heads < 1 || heads % cache.getHeads() || columns % heads ||
+      columns / heads != cache.getHeadDim()) // C1
     return emitOpError("query ") << getQuery().getType() << " does not fit "
                                  << heads << " heads over " << cache;
+  if (heads / cache.getHeads() > maxShared) // C4
+    return emitOpError("has ")
+           << heads << " heads over " << cache.getHeads()
+           << " of the cache; at most " << maxShared << " share one";
   if (!sameRows({getQuery(), getSequences(), getSlots()})) // C2
     return emitOpError("rows, sequences and slots differ in number");
   if (getType() == getQuery().getType())
     return success();
   auto rows = dyn_cast_or_null<IntRowsAttr>(getType().getEncoding());
-  int64_t columns = getType().getDimSize(1);
   if (!rows || getType().getShape() != typeOf(getQuery()).getShape() ||
       columns % rows.getPad() || cache.getHeadDim() % IntRowsAttr::block) // C3
     return emitOpError("result must be ")
@@ -177,12 +181,28 @@ LogicalResult AttentionOp::verify() {
 // Kernels
 //===----------------------------------------------------------------------===//
 
+LogicalResult ArenaOp::verify() {
+  auto type = cast<MemRefType>(getType());
+  if (size_t(type.getNumDynamicDims()) != getSizes().size()) // C1
+    return emitOpError("has ") << getSizes().size() << " sizes for " << type;
+  return success();
+}
+
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto kernel =
       symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, getKernelAttr());
   if (!kernel || kernel.getNumArguments() != getNumOperands()) // C1
     return emitOpError() << getKernelAttr() << " is no function of "
                          << getNumOperands() << " arguments";
+  for (auto [i, parameter] : llvm::enumerate(kernel.getArgumentTypes())) {
+    bool isHandle = i < getHandles().size();
+    if (isHandle ? parameter != getHandles()[i].getType()
+                 : !isa<MemRefType>(parameter)) // C2
+      return emitOpError() << "parameter " << i << " of " << getKernelAttr()
+                           << " must be "
+                           << (isHandle ? "of the handle's type" : "a buffer")
+                           << ", but is " << parameter;
+  }
   return success();
 }
 

@@ -28,12 +28,60 @@ static bool isLowBitFloat(Type type) {
              Float6E3M2FNType, Float4E2M1FNType>(type);
 }
 
+/// How many recipes an attribute holds, itself among them; at most `most`, also
+/// where they are too deep.
+static int64_t countRecipes(Attribute attribute, int64_t most, int64_t depth) {
+  if (!depth)
+    return most;
+  bool isRecipe = isa<RecipeAttrInterface>(attribute);
+  int64_t count = isRecipe;
+  attribute.walkImmediateSubElements(
+      [&](Attribute inner) {
+        if (count < most)
+          count += countRecipes(inner, most - count, depth - isRecipe);
+      },
+      [](Type) {});
+  return count;
+}
+
+bool qtale::isLarge(ArrayRef<RecipeAttrInterface> recipes, int64_t parts,
+                    int64_t depth) {
+  int64_t count = 0;
+  for (RecipeAttrInterface recipe : recipes)
+    if (recipe && count < parts)
+      count += countRecipes(recipe, parts - count, depth);
+  return count >= parts;
+}
+
+/// What verifiers rely on: they, and all that reads a recipe, visit it as a tree.
+static LogicalResult verifySize(EmitError emitError,
+                                ArrayRef<RecipeAttrInterface> inputs) {
+  if (!isLarge(inputs, maxRecipeParts, maxRecipeDepth))
+    return success();
+  return emitError() << "has more than " << maxRecipeParts
+                     << " recipes in it, or more than " << maxRecipeDepth
+                     << " within each other";
+}
+
+/// What is quantized or packed is no array any more: nothing but a pack stands
+/// around it.
+static LogicalResult verifyArrays(EmitError emitError,
+                                  ArrayRef<RecipeAttrInterface> inputs) {
+  if (failed(verifySize(emitError, inputs)))
+    return failure();
+  for (RecipeAttrInterface input : inputs)
+    if (input && input.getTensorType().getEncoding())
+      return emitError() << "must not be made of what is quantized or packed: "
+                         << input.getTensorType();
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Source
 //===----------------------------------------------------------------------===//
 
 /// Of a size that files can be mapped in, even if no dimension were 0, so that
-/// sums and products of sizes stay numbers.
+/// sums and products of sizes stay numbers. The elements have a width.
 static bool isMappable(RankedTensorType type) {
   int64_t bits = type.getElementTypeBitWidth();
   for (int64_t dim : type.getShape())
@@ -74,6 +122,8 @@ RankedTensorType SourceAttr::getTensorType() const { return getType(); }
 LogicalResult TransposeAttr::verify(EmitError emitError,
                                     RecipeAttrInterface input,
                                     DenseI64ArrayAttr perm) {
+  if (failed(verifyArrays(emitError, input))) // C2
+    return failure();
   SmallVector<int64_t> sorted(perm.asArrayRef());
   llvm::sort(sorted);
   int64_t rank = input.getTensorType().getRank();
@@ -93,10 +143,12 @@ RankedTensorType TransposeAttr::getTensorType() const {
 LogicalResult ReshapeAttr::verify(EmitError emitError,
                                   RecipeAttrInterface input,
                                   RankedTensorType type) {
+  if (failed(verifyArrays(emitError, input))) // C2
+    return failure();
   RankedTensorType from = input.getTensorType();
-  if (!type.hasStaticShape() || !isMappable(type) ||
-      from.getNumElements() != type.getNumElements() ||
-      from.getElementType() != type.getElementType()) // C1
+  if (from.getElementType() != type.getElementType() || type.getEncoding() ||
+      !type.hasStaticShape() || !isMappable(type) ||
+      from.getNumElements() != type.getNumElements()) // C1
     return emitError() << "can't reshape " << from << " to " << type;
   return success();
 }
@@ -104,6 +156,8 @@ RankedTensorType ReshapeAttr::getTensorType() const { return getType(); }
 
 LogicalResult SliceAttr::verify(EmitError emitError, RecipeAttrInterface input,
                                 int64_t axis, int64_t begin, int64_t size) {
+  if (failed(verifyArrays(emitError, input))) // C2
+    return failure();
   RankedTensorType type = input.getTensorType();
   if (axis < 0 || axis >= type.getRank() || begin < 0 || size < 0 ||
       begin > type.getDimSize(axis) ||
@@ -122,11 +176,17 @@ RankedTensorType SliceAttr::getTensorType() const {
 
 LogicalResult ConcatAttr::verify(EmitError emitError, ArrayAttr inputs,
                                  int64_t axis) {
-  RankedTensorType first;
+  SmallVector<RecipeAttrInterface> recipes;
   for (Attribute attribute : inputs) {
-    auto input = dyn_cast<RecipeAttrInterface>(attribute);
-    if (!input)
+    recipes.push_back(dyn_cast<RecipeAttrInterface>(attribute));
+    if (!recipes.back())
       return emitError() << "concat takes recipes, but has " << attribute;
+  }
+  if (failed(verifyArrays(emitError, recipes))) // C2
+    return failure();
+  RankedTensorType first;
+  int64_t size = 0;
+  for (RecipeAttrInterface input : recipes) {
     RankedTensorType type = input.getTensorType();
     if (!first)
       first = type;
@@ -138,6 +198,10 @@ LogicalResult ConcatAttr::verify(EmitError emitError, ArrayAttr inputs,
     if (!same) // C1
       return emitError() << "can't concat " << first << " and " << type
                          << " along axis " << axis;
+    SmallVector<int64_t> shape(type.getShape());
+    shape[axis] = size += type.getDimSize(axis);
+    if (!isMappable(withShape(type, shape))) // C3
+      return emitError() << "concat is larger than any file that can be mapped";
   }
   if (!first)
     return emitError() << "concat needs an input";
@@ -162,6 +226,8 @@ RankedTensorType ConcatAttr::getTensorType() const {
 
 LogicalResult CastAttr::verify(EmitError emitError, RecipeAttrInterface input,
                                Type elementType) {
+  if (failed(verifyArrays(emitError, input))) // C2
+    return failure();
   Type from = input.getTensorType().getElementType();
   auto code = dyn_cast<IntegerType>(from);
   bool unpacks = code && code.isUnsigned() && code.getWidth() < 8 &&
@@ -169,6 +235,10 @@ LogicalResult CastAttr::verify(EmitError emitError, RecipeAttrInterface input,
   if (!unpacks && (!isa<FloatType>(from) || !isa<FloatType>(elementType))) // C1
     return emitError() << "can't cast a weight from " << from << " to "
                        << elementType;
+  if (!isMappable(RankedTensorType::get(input.getTensorType().getShape(),
+                                        elementType))) // C3
+    return emitError() << "cast to " << elementType
+                       << " is larger than any file that can be mapped";
   return success();
 }
 RankedTensorType CastAttr::getTensorType() const {
@@ -181,6 +251,8 @@ LogicalResult DequantizeAttr::verify(EmitError emitError,
                                      RecipeAttrInterface scale,
                                      RecipeAttrInterface zero, int64_t axis,
                                      int64_t block) {
+  if (failed(verifyArrays(emitError, {input, scale, zero}))) // C3
+    return failure();
   RankedTensorType in = input.getTensorType(), sc = scale.getTensorType();
   if ((!isa<IntegerType>(in.getElementType()) &&
        !isLowBitFloat(in.getElementType())) ||
@@ -190,7 +262,7 @@ LogicalResult DequantizeAttr::verify(EmitError emitError,
         zero.getTensorType().getElementType() != in.getElementType()))) // C1
     return emitError() << "can't dequantize " << in << " with scales " << sc
                        << (zero ? " and these zero points" : "");
-  bool perTensor = sc.getNumElements() == 1 && sc.getRank() <= 1;
+  bool perTensor = block == 0 && sc.getNumElements() == 1 && sc.getRank() <= 1;
   bool ranged = axis >= 0 && axis < in.getRank() && block >= 0;
   bool perAxis = ranged && block == 0 && sc.getRank() == 1 &&
                  sc.getDimSize(0) == in.getDimSize(axis);
@@ -212,6 +284,8 @@ RankedTensorType DequantizeAttr::getTensorType() const {
 
 LogicalResult QuantizeAttr::verify(EmitError emitError,
                                    RecipeAttrInterface input, IntAttr scheme) {
+  if (failed(verifySize(emitError, input)))
+    return failure();
   RankedTensorType type = input.getTensorType();
   if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()) ||
       type.getEncoding()) // C1
@@ -228,6 +302,8 @@ LogicalResult IntegersAttr::verify(EmitError emitError,
                                    RecipeAttrInterface scale,
                                    RecipeAttrInterface zero, int64_t block,
                                    IntAttr scheme) {
+  if (failed(verifyArrays(emitError, {values, scale, zero}))) // C6
+    return failure();
   RankedTensorType in = values.getTensorType(), sc = scale.getTensorType();
   auto integer = dyn_cast<IntegerType>(in.getElementType());
   if (in.getRank() != 2 || !integer || integer.isSigned() ||
@@ -269,6 +345,8 @@ RankedTensorType IntegersAttr::getTensorType() const {
 }
 
 LogicalResult PackAttr::verify(EmitError emitError, RecipeAttrInterface input) {
+  if (failed(verifySize(emitError, input)))
+    return failure();
   RankedTensorType type = input.getTensorType();
   bool ok =
       type.getRank() == 2 &&

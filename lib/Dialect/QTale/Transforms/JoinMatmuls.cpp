@@ -47,7 +47,11 @@ struct JoinMatmuls : qtale::impl::JoinMatmulsBase<JoinMatmuls> {
             .push_back(matmul);
       }
       for (auto &[key, matmuls] : groups)
-        join(matmuls);
+        for (ArrayRef<MatmulOp> rest = matmuls; !rest.empty();) {
+          size_t count = std::min(rest.size(), JointMatmulOp::maxWeights);
+          join(rest.take_front(count));
+          rest = rest.drop_front(count);
+        }
     }
   }
 

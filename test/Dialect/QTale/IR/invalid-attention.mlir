@@ -104,3 +104,12 @@ func.func @attention_c3_padding(%q: tensor<?x64xf32>, %cache: !qtale.kv_cache<2x
     : tensor<?x64xf32>, !qtale.kv_cache<2x32xf32>, tensor<?xi32>, tensor<?xi32> -> tensor<?x64xf32, #qtale.int_rows<pad = 128>>
   return
 }
+
+// -----
+
+func.func @attention_c4(%q: tensor<?x2056xf32>, %cache: !qtale.kv_cache<1x8xf32>, %seq: tensor<?xi32>) {
+  // expected-error@+1 {{has 257 heads over 1 of the cache; at most 256 share one}}
+  %y = qtale.attention %q, %cache, %seq, %seq {heads = 257, scale = 1.0 : f32}
+    : tensor<?x2056xf32>, !qtale.kv_cache<1x8xf32>, tensor<?xi32>, tensor<?xi32>
+  return
+}

@@ -53,13 +53,13 @@ func.func private @int_rows_c1(tensor<?x32xf32, #qtale.int_rows<pad = 48>>)
 
 // -----
 
-// expected-error@+1 {{kv_cache needs heads and head_dim of at least 1, but has 0 and 8}}
-func.func private @no_heads(!qtale.kv_cache<0x8xf32>)
+// expected-error@+1 {{kv_cache needs heads and head_dim of at least 1, and at most 1048576 values, but has 0 and 8}}
+func.func private @kv_cache_c1_heads(!qtale.kv_cache<0x8xf32>)
 
 // -----
 
 // expected-error-re@+1 {{kv_cache holds {{.*}}, but has 'i16'}}
-func.func private @integer_cache(!qtale.kv_cache<4x8xi16>)
+func.func private @kv_cache_c2(!qtale.kv_cache<4x8xi16>)
 
 // -----
 
@@ -83,5 +83,30 @@ func.func private @cache_of_two_kinds(!qtale.kv_cache<4x8xf32, ragged, ragged>)
 
 // -----
 
-// expected-error@+1 {{kv_cache needs heads and head_dim of at least 1, but has 4 and 0}}
-func.func private @no_values(!qtale.kv_cache<4x0xf32, ragged>)
+// expected-error@+1 {{kv_cache needs heads and head_dim of at least 1, and at most 1048576 values, but has 4 and 0}}
+func.func private @kv_cache_c1_values(!qtale.kv_cache<4x0xf32, ragged>)
+
+// -----
+
+// expected-error@+1 {{only a matrix of known dimensions can be packed}}
+func.func private @packed_c3_rank(tensor<32xf32, #qtale.packed<f32>>)
+
+// -----
+
+// expected-error@+1 {{only a matrix of known dimensions can be packed}}
+func.func private @packed_c3_dynamic(tensor<?x32xf32, #qtale.packed<f32>>)
+
+// -----
+
+// expected-error@+1 {{int_rows are a matrix of f32}}
+func.func private @int_rows_c2(tensor<?xf32, #qtale.int_rows<pad = 32>>)
+
+// -----
+
+// expected-error@+1 {{int_rows are a matrix of f32}}
+func.func private @int_rows_c2_element(tensor<?x32xf16, #qtale.int_rows<pad = 32>>)
+
+// -----
+
+// expected-error@+1 {{and at most 1048576 values, but has 4294967296 and 4294967296}}
+func.func private @kv_cache_c1(!qtale.kv_cache<4294967296x4294967296xf32>)

@@ -178,3 +178,11 @@ func.func @byte_matmul_c2_weight(%x: tensor<3x64xi8>, %w: tensor<9x64xui8>, %z: 
   %y = qtale.byte_matmul %x, %w weight_zero(%z : tensor<3xi32>) : tensor<3x64xi8>, tensor<9x64xui8> -> tensor<3x9xi32>
   return
 }
+
+// -----
+
+func.func @joint_matmul_c4(%x: tensor<?x8xf32>, %w: tensor<4x8xf32>) {
+  // expected-error@+1 {{joins at most 16 weights}}
+  %y:17 = qtale.joint_matmul %x, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w, %w : tensor<?x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32> -> tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+  return
+}

@@ -187,3 +187,106 @@ qtale.weight @pack_c1 : tensor<2x3xf64> = #qtale.pack<#w>
 #w = #qtale.source<file = "w.bin", offset = 0, bytes = 0, type = tensor<0x3xf32>>
 // expected-error@+1 {{can't reshape 'tensor<0x3xf32>' to 'tensor<0x4611686018427387904xf32>'}}
 qtale.weight @reshape_of_nothing : tensor<0x4611686018427387904xf32> = #qtale.reshape<#w, tensor<0x4611686018427387904xf32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+#q = #qtale.quantize<#w, <bits = 8, group = 32>>
+// expected-error@+1 {{must not be made of what is quantized or packed: 'tensor<1x32xf32, #qtale.int<bits = 8, group = 32>>'}}
+qtale.weight @transpose_c2 : tensor<32x1xf32> = #qtale.transpose<#q, [1, 0]>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+#q = #qtale.quantize<#w, <bits = 8, group = 32>>
+// expected-error@+1 {{must not be made of what is quantized or packed: 'tensor<1x32xf32, #qtale.int<bits = 8, group = 32>>'}}
+qtale.weight @reshape_c2 : tensor<32xf32> = #qtale.reshape<#q, tensor<32xf32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+#q = #qtale.quantize<#w, <bits = 8, group = 32>>
+// expected-error@+1 {{must not be made of what is quantized or packed: 'tensor<1x32xf32, #qtale.int<bits = 8, group = 32>>'}}
+qtale.weight @slice_c2 : tensor<1x32xf32> = #qtale.slice<#q, axis = 0, begin = 0, size = 1>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+#q = #qtale.quantize<#w, <bits = 8, group = 32>>
+// expected-error@+1 {{must not be made of what is quantized or packed: 'tensor<1x32xf32, #qtale.int<bits = 8, group = 32>>'}}
+qtale.weight @concat_c2 : tensor<2x32xf32> = #qtale.concat<[#w, #q], axis = 0>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+#q = #qtale.quantize<#w, <bits = 8, group = 32>>
+// expected-error@+1 {{must not be made of what is quantized or packed: 'tensor<1x32xf32, #qtale.int<bits = 8, group = 32>>'}}
+qtale.weight @cast_c2 : tensor<1x32xf16> = #qtale.cast<#q, f16>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<1x4xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+// expected-error@+1 {{must not be made of what is quantized or packed}}
+qtale.weight @dequantize_c3 : tensor<1x4xf32> = #qtale.dequantize<#w, #qtale.quantize<#s, <bits = 8, group = 32>>, axis = 0, block = 0>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<4xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<f32>>
+// expected-error@+1 {{scales 'tensor<f32>' fit neither the tensor, nor axis 0, nor blocks of 2 of 'tensor<4xi8>'}}
+qtale.weight @dequantize_c2_block_of_scalar : tensor<4xf32> = #qtale.dequantize<#w, #s, axis = 0, block = 2>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 32, type = tensor<1x32xi8>>
+#s = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<1x32xf32>>
+// expected-error@+1 {{must not be made of what is quantized or packed}}
+qtale.weight @integers_c6 : tensor<1x32xf32> = #qtale.integers<#w, #qtale.quantize<#s, <bits = 8, group = 32>>, block = 0, <bits = 8, group = 32>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 16, type = tensor<4xf32>>
+// expected-error@+1 {{can't reshape 'tensor<4xf32>' to 'tensor<4xindex>'}}
+qtale.weight @reshape_c1_element : tensor<4xf32> = #qtale.reshape<#w, tensor<4xindex>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 128, type = tensor<32xf32>>
+// expected-error@+1 {{can't reshape 'tensor<32xf32>' to 'tensor<1x32xf32, #qtale.packed<f32>>'}}
+qtale.weight @reshape_c1_encoding : tensor<1x32xf32, #qtale.packed<f32>> = #qtale.reshape<#w, tensor<1x32xf32, #qtale.packed<f32>>>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 70368744177664, type = tensor<70368744177664xi8>>
+// expected-error@+1 {{concat is larger than any file that can be mapped}}
+qtale.weight @concat_c3 : tensor<140737488355328xi8> = #qtale.concat<[#w, #w], axis = 0>
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 70368744177664, type = tensor<35184372088832xf16>>
+// expected-error@+1 {{cast to 'f32' is larger than any file that can be mapped}}
+qtale.weight @cast_c3 : tensor<35184372088832xf32> = #qtale.cast<#w, f32>
+
+// -----
+
+// As a tree, a recipe of 17 lines has more than 2^16 recipes in it.
+#a0 = #qtale.source<file = "w.bin", offset = 0, bytes = 4, type = tensor<1xf32>>
+#a1 = #qtale.concat<[#a0, #a0], axis = 0>
+#a2 = #qtale.concat<[#a1, #a1], axis = 0>
+#a3 = #qtale.concat<[#a2, #a2], axis = 0>
+#a4 = #qtale.concat<[#a3, #a3], axis = 0>
+#a5 = #qtale.concat<[#a4, #a4], axis = 0>
+#a6 = #qtale.concat<[#a5, #a5], axis = 0>
+#a7 = #qtale.concat<[#a6, #a6], axis = 0>
+#a8 = #qtale.concat<[#a7, #a7], axis = 0>
+#a9 = #qtale.concat<[#a8, #a8], axis = 0>
+#a10 = #qtale.concat<[#a9, #a9], axis = 0>
+#a11 = #qtale.concat<[#a10, #a10], axis = 0>
+#a12 = #qtale.concat<[#a11, #a11], axis = 0>
+#a13 = #qtale.concat<[#a12, #a12], axis = 0>
+#a14 = #qtale.concat<[#a13, #a13], axis = 0>
+#a15 = #qtale.concat<[#a14, #a14], axis = 0>
+// expected-error@+1 {{has more than 65536 recipes in it, or more than 512 within each other}}
+#a16 = #qtale.concat<[#a15, #a15], axis = 0>
+qtale.weight @too_large : tensor<65536xf32> = #a16

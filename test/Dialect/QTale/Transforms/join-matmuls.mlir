@@ -76,3 +76,31 @@ func.func @too_late(%x: tensor<1x64xf32>, %w: tensor<16x64xf32>, %b: tensor<16xf
   %z = qtale.matmul %x, %w bias(%c : tensor<16xf32>) : tensor<1x64xf32>, tensor<16x64xf32> -> tensor<1x16xf32>
   return %z : tensor<1x16xf32>
 }
+
+// No more than a kernel may choose among; the rest are joined again.
+// CHECK-LABEL: @many
+// CHECK: :16 = qtale.joint_matmul
+// CHECK: :2 = qtale.joint_matmul
+// CHECK-NOT: qtale.matmul
+func.func @many(%x: tensor<?x64xf32>) -> (tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>) {
+  %w = qtale.param @q : tensor<16x64xf32>
+  %y0 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y1 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y2 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y3 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y4 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y5 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y6 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y7 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y8 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y9 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y10 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y11 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y12 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y13 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y14 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y15 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y16 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  %y17 = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  return %y0, %y1, %y2, %y3, %y4, %y5, %y6, %y7, %y8, %y9, %y10, %y11, %y12, %y13, %y14, %y15, %y16, %y17 : tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>
+}

@@ -96,6 +96,14 @@ llvm::SmallVector<mlir::OpOperand *> getMatrixOperands(mlir::Operation *op);
 /// slices merged, what changes nothing dropped.
 RecipeAttrInterface simplifyRecipe(RecipeAttrInterface recipe);
 
+/// What recipes are at most: recipes in one, and within each other.
+inline constexpr int64_t maxRecipeParts = 1 << 16, maxRecipeDepth = 1 << 9;
+
+/// Whether recipes have as many recipes in them, or within each other: counted as
+/// a tree, each as often as it is named. Null ones count nothing.
+bool isLarge(llvm::ArrayRef<RecipeAttrInterface> recipes, int64_t parts,
+             int64_t depth);
+
 /// Bytes of a static tensor in the weights file, by its storage format.
 int64_t getStorageBytes(mlir::RankedTensorType type);
 

@@ -68,6 +68,7 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed", [
     Constraints:
     - (C1) the format is `#qtale.int`, f32, f16, bf16, i8 or ui8.
     - (C2) the tensor's elements are floats; or they are i8 or ui8, as the format.
+    - (C3) the tensor is a matrix of known dimensions.
   }];
   let parameters = (ins "::mlir::Attribute":$format);
   let assemblyFormat = "`<` $format `>`";
@@ -95,7 +96,8 @@ def QTale_PackedAttr : QTale_Attr<"Packed", "packed", [
   }];
 }
 
-def QTale_IntRowsAttr : QTale_Attr<"IntRows", "int_rows"> {
+def QTale_IntRowsAttr : QTale_Attr<"IntRows", "int_rows", [
+    DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "activations as int8 with a scale for each block of 32";
   let description = [{
     Encoding of `tensor<?xKxf32, #qtale.int_rows<pad = 64>>`, made by
@@ -105,6 +107,7 @@ def QTale_IntRowsAttr : QTale_Attr<"IntRows", "int_rows"> {
 
     Constraints:
     - (C1) `pad` is 32, 64 or 128.
+    - (C2) the tensor is a matrix of f32.
   }];
   let parameters = (ins "int64_t":$pad);
   let assemblyFormat = "`<` struct(params) `>`";
@@ -123,7 +126,11 @@ def QTale_IntRowsAttr : QTale_Attr<"IntRows", "int_rows"> {
 
 def QTale_RecipeAttrInterface : AttrInterface<"RecipeAttrInterface"> {
   let cppNamespace = "::qtale";
-  let description = "An expression over bytes in files that gives a tensor; evaluated by pull when the artifact is written.";
+  let description = [{
+    An expression over bytes in files that gives a tensor; evaluated by pull when
+    the artifact is written. It has less than 2^16 recipes in it, each counted as
+    often as it is named, and less than 2^9 within each other.
+  }];
   let methods = [
     InterfaceMethod<"The tensor that the recipe gives.", "::mlir::RankedTensorType", "getTensorType">,
   ];
@@ -151,35 +158,58 @@ def QTale_SourceAttr : QTale_Recipe<"Source", "source"> {
 
 def QTale_TransposeAttr : QTale_Recipe<"Transpose", "transpose"> {
   let summary = "axes permuted: axis i of the result is axis perm[i] of the input";
-  let description = "Constraints: (C1) `perm` is a permutation of the input's axes.";
+  let description = [{
+    Constraints:
+    - (C1) `perm` is a permutation of the input's axes.
+    - (C2) the input is neither quantized nor packed.
+  }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::DenseI64ArrayAttr":$perm);
   let assemblyFormat = "`<` $input `,` $perm `>`";
 }
 
 def QTale_ReshapeAttr : QTale_Recipe<"Reshape", "reshape"> {
   let summary = "the same elements in row-major order, another shape";
-  let description = "Constraints: (C1) as many elements, same element type.";
+  let description = [{
+    Constraints:
+    - (C1) as many elements, same element type, no encoding.
+    - (C2) the input is neither quantized nor packed.
+  }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::RankedTensorType":$type);
   let assemblyFormat = "`<` $input `,` $type `>`";
 }
 
 def QTale_SliceAttr : QTale_Recipe<"Slice", "slice"> {
   let summary = "elements [begin, begin + size) of one axis";
-  let description = "Constraints: (C1) the slice lies within the axis.";
+  let description = [{
+    Constraints:
+    - (C1) the slice lies within the axis.
+    - (C2) the input is neither quantized nor packed.
+  }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "int64_t":$axis, "int64_t":$begin, "int64_t":$size);
   let assemblyFormat = "`<` $input `,` struct($axis, $begin, $size) `>`";
 }
 
 def QTale_ConcatAttr : QTale_Recipe<"Concat", "concat"> {
   let summary = "inputs one after the other along an axis";
-  let description = "Constraints: (C1) equal shapes but for the axis, equal element types.";
+  let description = [{
+    Constraints:
+    - (C1) equal shapes but for the axis, equal element types.
+    - (C2) the inputs are neither quantized nor packed.
+    - (C3) the result is below 2^47 bytes.
+  }];
   let parameters = (ins "::mlir::ArrayAttr":$inputs, "int64_t":$axis);
   let assemblyFormat = "`<` $inputs `,` struct($axis) `>`";
 }
 
 def QTale_CastAttr : QTale_Recipe<"Cast", "cast"> {
   let summary = "elements converted, round to nearest even";
-  let description = "Constraints: (C1) both element types are floats; or bytes, i8, are made of shorter unsigned integers.";
+  let description = [{
+    Constraints:
+    - (C1) both element types are floats; or bytes, i8, are made of shorter
+      unsigned integers.
+    - (C2) the input is neither quantized nor packed.
+    - (C3) the result is below 2^47 bytes.
+  }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input, "::mlir::Type":$elementType);
   let assemblyFormat = "`<` $input `,` $elementType `>`";
 }
@@ -187,7 +217,7 @@ def QTale_CastAttr : QTale_Recipe<"Cast", "cast"> {
 def QTale_DequantizeAttr : QTale_Recipe<"Dequantize", "dequantize"> {
   let summary = "(input - zero) * scale, ONNX's DequantizeLinear";
   let description = [{
-    `scale` is a scalar (per tensor), a vector along `axis` (`block = 0`), or of
+    `scale` is one number (per tensor, `block = 0`), a vector along `axis` (`block = 0`), or of
     the input's shape with `axis` divided by `block`, rounded up. The result has
     the scale's element type.
 
@@ -196,6 +226,7 @@ def QTale_DequantizeAttr : QTale_Recipe<"Dequantize", "dequantize"> {
       scale's floats, and zero points have the scale's shape and the input's
       element type.
     - (C2) the scale's shape is one of the three.
+    - (C3) none of them is quantized or packed.
   }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$input,
                         "::qtale::RecipeAttrInterface":$scale,
@@ -227,6 +258,7 @@ def QTale_IntegersAttr : QTale_Recipe<"Integers", "integers"> {
     - (C4) `zero` has the values' element type and the scale's shape.
     - (C5) the scheme is asymmetric where there are zero points or where values
       are unsigned, and there only.
+    - (C6) none of them is quantized or packed.
   }];
   let parameters = (ins "::qtale::RecipeAttrInterface":$values,
                         "::qtale::RecipeAttrInterface":$scale,

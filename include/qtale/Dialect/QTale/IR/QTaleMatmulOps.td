@@ -99,6 +99,7 @@ def QTale_JointMatmulOp : QTale_Op<"joint_matmul", [Pure, AttrSizedOperandSegmen
     - (C2) there is no bias, or one of n values for each weight.
     - (C3) int8 activations (`#qtale.int_rows`) meet weights in an integer
       scheme, padded to that scheme's group.
+    - (C4) at most 16 weights.
 
     ```mlir
     %q, %k = qtale.joint_matmul %x, %wq, %wk : tensor<?x64xf32>, tensor<64x64xf32>, tensor<32x64xf32> -> tensor<?x64xf32>, tensor<?x32xf32>
@@ -110,6 +111,10 @@ def QTale_JointMatmulOp : QTale_Op<"joint_matmul", [Pure, AttrSizedOperandSegmen
   let assemblyFormat = [{
     $input `,` $weights (`bias` `(` $biases^ `:` type($biases) `)`)?
     attr-dict `:` type($input) `,` type($weights) `->` type($outputs)
+  }];
+  let extraClassDeclaration = [{
+    /// Weights, at most: kernels choose among them one by one.
+    static constexpr size_t maxWeights = 16;
   }];
   let hasVerifier = 1;
 }

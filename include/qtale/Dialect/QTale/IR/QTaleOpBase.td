@@ -26,6 +26,21 @@ def QTale_RowFlags : 1DTensorOf<[I1]>;
 // Rows of anything.
 def QTale_Rows : RankedTensorOf<[AnyType], [HasAnyRankOfPred<[1, 2]>], "1D/2D tensor">;
 
+// What the runtime hands over: numbers one behind the other.
+def QTale_Buffer : ConfinedType<AnyMemRef, [
+    CPred<"::llvm::cast<::mlir::MemRefType>($_self).getLayout().isIdentity()">,
+    CPred<"!::llvm::cast<::mlir::MemRefType>($_self).getMemorySpace()">,
+    CPred<"::llvm::cast<::mlir::MemRefType>($_self).getElementType().isIntOrIndexOrFloat()">],
+    "buffer of numbers in row-major order">;
+def QTale_StaticBuffer : ConfinedType<QTale_Buffer, [HasStaticShapePred,
+    CPred<"::llvm::cast<::mlir::MemRefType>($_self).getElementType().isIntOrFloat()">],
+    "buffer of numbers in row-major order, of known dimensions">;
+class QTale_BufferOf<Type element, int rank> : ConfinedType<MemRefRankOf<[element], [rank]>, [
+    CPred<"::llvm::cast<::mlir::MemRefType>($_self).getLayout().isIdentity()">],
+    "buffer of " # element.summary # " for each row">;
+// A number for each row; its stride is 1.
+def QTale_RowBuffer : MemRefRankOf<[I1, I8, I32], [1]>;
+
 def QTale_YieldOp : QTale_Op<"yield", [
     Pure, Terminator, ReturnLike, ParentOneOf<["RouteOp", "FusedMatmulOp"]>]> {
   let summary = "what leaves a region: rows of a route, a number of a function";

@@ -219,6 +219,7 @@ def QTale_AttentionOp : QTale_Op<"attention"> {
     - (C2) as many rows, sequences and slots.
     - (C3) the result has the query's shape, as floats or as `#qtale.int_rows`
       without padding; then head_dim is a multiple of 32.
+    - (C4) at most 256 heads share one of the cache.
 
     ```mlir
     %y = qtale.attention %q, %cache, %seq, %pos {heads = 8, scale = 0.35355339 : f32}
@@ -234,6 +235,10 @@ def QTale_AttentionOp : QTale_Op<"attention"> {
     $query `,` $cache `,` $sequences `,` $slots attr-dict
     `:` type($query) `,` type($cache) `,` type($sequences) `,` type($slots)
     custom<RowsAs>(ref(type($query)), type($result))
+  }];
+  let extraClassDeclaration = [{
+    /// Heads that share one of the cache, at most: kernels spell them out.
+    static constexpr int64_t maxShared = 256;
   }];
   let hasVerifier = 1;
 }
@@ -257,6 +262,7 @@ def QTale_LaunchOp : QTale_Op<"launch", [
 
     Constraints:
     - (C1) `kernel` names a function with as many arguments.
+    - (C2) it takes the handles, and a buffer for each tensor.
 
     ```mlir
     %y = qtale.launch @rms_norm_64(%context : !qtale.context) ins(%x : tensor<?x64xf32>) outs(%init : tensor<?x64xf32>) -> tensor<?x64xf32>
@@ -283,7 +289,7 @@ def QTale_WeightAddressOp : QTale_Op<"weight_address", [Pure]> {
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, I64Attr:$offset);
-  let results = (outs AnyStaticShapeMemRef:$result);
+  let results = (outs QTale_StaticBuffer:$result);
   let assemblyFormat = "$context `,` $offset attr-dict `:` type($result)";
 }
 
@@ -298,8 +304,8 @@ def QTale_KVBlockOp : QTale_Op<"kv_block"> {
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, Index:$cache, Index:$sequence, Index:$block);
-  let results = (outs AnyStaticShapeMemRef:$keys, AnyStaticShapeMemRef:$values,
-                      Variadic<AnyStaticShapeMemRef>:$scales);
+  let results = (outs QTale_StaticBuffer:$keys, QTale_StaticBuffer:$values,
+                      Variadic<QTale_StaticBuffer>:$scales);
   let assemblyFormat = [{
     $context `,` $cache `,` $sequence `,` $block attr-dict
     `:` type($keys) `,` type($values) (`,` type($scales)^)?
@@ -317,7 +323,8 @@ def QTale_ReserveSlotsOp : QTale_Op<"reserve_slots"> {
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, Index:$cache,
-                       AnyMemRef:$keep, AnyMemRef:$sequences, AnyMemRef:$positions, AnyMemRef:$slots);
+                       QTale_RowBuffer:$keep, QTale_RowBuffer:$sequences,
+                       QTale_RowBuffer:$positions, QTale_RowBuffer:$slots);
   let results = (outs I32:$code);
   let assemblyFormat = [{
     $context `,` $cache `,` $keep `,` $sequences `,` $positions `,` $slots attr-dict
@@ -333,7 +340,7 @@ def QTale_UnitRecordOp : QTale_Op<"unit_record", [Pure]> {
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, Index:$unit);
-  let results = (outs AnyMemRef:$kept, AnyMemRef:$probability);
+  let results = (outs QTale_BufferOf<I8, 1>:$kept, QTale_BufferOf<F32, 1>:$probability);
   let assemblyFormat = "$context `,` $unit attr-dict `:` type($kept) `,` type($probability)";
 }
 
@@ -342,13 +349,17 @@ def QTale_ArenaOp : QTale_Op<"arena", [Pure]> {
   let description = [{
     `offset` is in bytes, a multiple of 64; `sizes` are the dynamic dimensions.
 
+    Constraints:
+    - (C1) a size for each dynamic dimension.
+
     ```mlir
     %b = qtale.arena %context, %offset[%rows] : memref<?x64xf32>
     ```
   }];
   let arguments = (ins QTale_ContextType:$context, Index:$offset, Variadic<Index>:$sizes);
-  let results = (outs AnyMemRef:$result);
+  let results = (outs QTale_Buffer:$result);
   let assemblyFormat = "$context `,` $offset `[` $sizes `]` attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def QTale_ArenaLimitOp : QTale_Op<"arena_limit", [Pure]> {
@@ -361,7 +372,7 @@ def QTale_ArenaLimitOp : QTale_Op<"arena_limit", [Pure]> {
 def QTale_LoadArgumentOp : QTale_Op<"load_argument", [Pure]> {
   let summary = "argument of an entry, from the runtime's descriptors";
   let arguments = (ins AnyType:$arguments, I64Attr:$index);
-  let results = (outs AnyMemRef:$result);
+  let results = (outs QTale_Buffer:$result);
   let assemblyFormat = "$arguments `,` $index attr-dict `:` type($arguments) `,` type($result)";
 }
 

@@ -26,6 +26,10 @@ def QTale_KVCacheType : QTale_Type<"KVCache", "kv_cache"> {
     In a cache a slot is a position; in a `ragged` one
     (`!qtale.kv_cache<4x8xf32, ragged>`) it is a number in order of appearance,
     which `kv_reserve` gives: tokens that skip the layer have none.
+
+    Constraints:
+    - (C1) at least one head and one value, and at most 2^20 values in all.
+    - (C2) elements are f32, f16 or i8.
   }];
   let parameters = (ins "int64_t":$heads, "int64_t":$headDim, "::mlir::Type":$elementType,
                         "bool":$ragged);
@@ -41,6 +45,11 @@ def QTale_KVCacheType : QTale_Type<"KVCache", "kv_cache"> {
   let extraClassDeclaration = [{
     /// Slots in a block (QTALE_KV_BLOCK).
     static constexpr int64_t blockSlots = 16;
+    /// Values of a slot, at most: heads * head_dim.
+    static constexpr int64_t maxValues = 1 << 20;
+    static bool fits(int64_t heads, int64_t headDim) {
+      return heads >= 1 && headDim >= 1 && heads <= maxValues / headDim;
+    }
     /// Bytes of a block: keys and values of 16 slots.
     int64_t getBlockBytes() const;
     /// The same cache with values of another type.
