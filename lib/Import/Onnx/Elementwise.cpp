@@ -4,13 +4,15 @@
 //
 // A table of scalar bodies. 16-bit floats are computed in f32. Integer
 // arithmetic is defined everywhere: x / 0 gives x, minimum / -1 wraps.
-// Arithmetic on shapes (small integer vectors) is done on index values.
+// Arithmetic on shapes (small integer vectors) is done on index values, as far
+// as these give what the type gives.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Elementwise.h"
 #include "KnownAnswers.h"
 #include "LowBitTypes.h"
+#include "Model.h"
 #include "NodeTable.h"
 
 using namespace llvm;
@@ -326,16 +328,29 @@ static std::optional<std::pair<Dims, Dims>> shapeOperands(Node &n) {
   return std::pair(a, c);
 }
 
+static bool setWrapped(Node &n, int32_t dtype, ArrayRef<OpFoldResult> results,
+                       bool scalar) {
+  auto elements = n.g.wrapped(dtype, results, n.proto.op_type());
+  return elements &&
+         succeeded(n.set(0, n.g.fromElements(dtype, *elements, scalar)));
+}
+
 template <OpFoldResult (IndexMath::*Op)(OpFoldResult, OpFoldResult)>
 static bool onShapes(Node &n) {
   auto operands = shapeOperands(n);
-  if (!operands || n.in(0).dtype == TensorProto::BOOL)
+  int32_t dtype = n.in(0).dtype;
+  if (!operands || !isInteger(dtype))
     return false;
   Dims result;
-  for (auto [a, c] : llvm::zip(operands->first, operands->second))
+  for (auto [a, c] : llvm::zip(operands->first, operands->second)) {
+    // Index values have a sign.
+    if (dtype == TensorProto::UINT64 &&
+        !(n.g.math.isNonNegative(a) && n.g.math.isNonNegative(c)))
+      return false;
     result.push_back((n.g.math.*Op)(a, c));
+  }
   bool scalar = n.in(0).rank() == 0 && n.in(1).rank() == 0;
-  return succeeded(n.set(0, n.g.fromElements(n.in(0).dtype, result, scalar)));
+  return setWrapped(n, dtype, result, scalar);
 }
 
 template <ScalarBody body> static LogicalResult predicate(Node &n) {
@@ -364,12 +379,14 @@ struct IsZero {
 /// Neg of axes and the like.
 static LogicalResult buildNeg(Node &n) {
   Term &x = n.in(0);
-  if (!x.elements || x.rank() > 1 || x.dtype == TensorProto::BOOL)
-    return same<negate>(n);
-  Dims result;
-  for (OpFoldResult element : *x.elements)
-    result.push_back(n.g.math.sub(n.g.math.constant(0), element));
-  return n.set(0, n.g.fromElements(x.dtype, result, x.rank() == 0));
+  if (x.elements && x.rank() <= 1) {
+    Dims result;
+    for (OpFoldResult element : *x.elements)
+      result.push_back(n.g.math.sub(n.g.math.constant(0), element));
+    if (setWrapped(n, x.dtype, result, x.rank() == 0))
+      return success();
+  }
+  return same<negate>(n);
 }
 
 /// Equal of shapes, where all answers are known now.
@@ -413,6 +430,14 @@ static LogicalResult buildWhere(Node &n) {
   return loop(n, n.in(1).dtype, where, 1);
 }
 
+/// Whether elements of the second type are the same ones in the first; all are
+/// held in 64 bits.
+static bool holds(int32_t to, int32_t from) {
+  unsigned width = elementBits(to);
+  return width == 64 ||
+         (width > elementBits(from) && (isUnsigned(from) || !isUnsigned(to)));
+}
+
 static LogicalResult castTo(Node &n, int32_t dtype) {
   Term &input = n.in(0);
   Type type = elementType(n.g.context(), dtype);
@@ -429,10 +454,12 @@ static LogicalResult castTo(Node &n, int32_t dtype) {
   rounding.power = mode == "up"     ? Rounding::Up
                    : mode == "down" ? Rounding::Down
                                     : Rounding::Nearest;
-  if (input.elements && isInteger(dtype) && isInteger(input.dtype) &&
-      type.getIntOrFloatBitWidth() >= 32) {
-    Term result = n.g.fromElements(dtype, *input.elements, input.rank() == 0);
-    return n.set(0, result);
+  if (input.elements && isInteger(dtype) && isInteger(input.dtype)) {
+    bool scalar = input.rank() == 0;
+    if (holds(dtype, input.dtype))
+      return n.set(0, n.g.fromElements(dtype, *input.elements, scalar));
+    if (setWrapped(n, dtype, *input.elements, scalar))
+      return success();
   }
   const LowBitType *from = lowBitType(input.dtype);
   if (input.recipe && (isFloat(input.dtype) || (from && !from->isInteger())) &&
@@ -467,10 +494,10 @@ void qtale::onnx_import::addElementwise(NodeTable &table) {
       shapeAware<&IndexMath::sub, arithmetic<arith::SubFOp, arith::SubIOp>>);
   add("Mul", 14,
       shapeAware<&IndexMath::mul, arithmetic<arith::MulFOp, arith::MulIOp>>);
-  add("Div", 14, shapeAware<&IndexMath::div, divide>);
+  add("Div", 14, shapeAware<&IndexMath::quotient, divide>);
   add("Mod", {13, 28}, same<modulo>);
   add("Pow", 15, same<power>);
-  add("Min", 13, shapeAware<&IndexMath::min, minimumOfAll>);
+  add("Min", 13, shapeAware<&IndexMath::lesser, minimumOfAll>);
   add("Max", 13, shapeAware<&IndexMath::max, maximumOfAll>);
   add("Sum", 13, same<fold<arith::AddFOp, arith::AddIOp>>);
   add("Mean", 13, same<meanOfAll>);

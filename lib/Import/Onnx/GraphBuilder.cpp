@@ -70,6 +70,33 @@ Term GraphBuilder::fromElements(int32_t dtype, ArrayRef<OpFoldResult> elements,
   return term;
 }
 
+std::optional<Dims> GraphBuilder::wrapped(int32_t dtype,
+                                          ArrayRef<OpFoldResult> results,
+                                          const Twine &op) {
+  unsigned width = elementType(context(), dtype).getIntOrFloatBitWidth();
+  if (width == 64)
+    return Dims(results);
+  auto stays = [&](OpFoldResult result) {
+    return getConstantIntValue(result) ||
+           (dtype == onnx::TensorProto::INT32 && math.isSize(result));
+  };
+  if (!llvm::all_of(results, stays))
+    return std::nullopt;
+  Dims elements;
+  for (OpFoldResult result : results) {
+    if (auto number = getConstantIntValue(result)) {
+      APInt bits = APInt(64, *number, true).trunc(width);
+      result = math.constant(isUnsigned(dtype) ? int64_t(bits.getZExtValue())
+                                               : bits.getSExtValue());
+    } else {
+      math.checkInt32(cast<Value>(result),
+                      op + ": a size does not fit int32; compute it in int64");
+    }
+    elements.push_back(result);
+  }
+  return elements;
+}
+
 Term GraphBuilder::fromConstant(int32_t dtype, DenseElementsAttr values) {
   Term term;
   term.dtype = dtype;

@@ -67,6 +67,12 @@ public:
             llvm::ArrayRef<OpFoldResult> dims);
   Term fromElements(int32_t dtype, llvm::ArrayRef<OpFoldResult> elements,
                     bool scalar = false);
+  /// Results of arithmetic on elements as elements of the type: known ones wrap
+  /// to its width, and sizes are asserted to fit int32. Null where other
+  /// numbers might not fit.
+  std::optional<Dims> wrapped(int32_t dtype,
+                              llvm::ArrayRef<OpFoldResult> results,
+                              const llvm::Twine &op);
   Term fromConstant(int32_t dtype, mlir::DenseElementsAttr values);
   /// The integers of a tensor of rank 0 or 1 as index values.
   std::optional<Dims> indices(Term &term);

@@ -35,6 +35,14 @@ bool IndexMath::isNonNegative(OpFoldResult a) {
   return nonNegative.contains(cast<Value>(a));
 }
 
+bool IndexMath::isSize(OpFoldResult a) {
+  // Beyond it are limits and masks rather than dimensions.
+  constexpr int64_t small = 1 << 20;
+  if (auto number = getConstantIntValue(a))
+    return -small <= *number && *number <= small;
+  return sizes.contains(cast<Value>(a));
+}
+
 OpFoldResult IndexMath::make(Kind kind, OpFoldResult a, OpFoldResult c) {
   Value x = value(a), y = value(c);
   auto rank = [&](Value v) {
@@ -70,10 +78,14 @@ OpFoldResult IndexMath::make(Kind kind, OpFoldResult a, OpFoldResult c) {
     result = arith::MaxSIOp::create(b, loc, x, y);
     break;
   }
+  bool ofSizes = isSize(a) && isSize(c);
   bool both = isNonNegative(a) && isNonNegative(c);
-  if ((both && kind != Sub) ||
+  if ((both && kind == Add && ofSizes) ||
+      (both && (kind == Div || kind == Min)) ||
       (kind == Max && (isNonNegative(a) || isNonNegative(c))))
     nonNegative.insert(result);
+  if (ofSizes && kind != Mul)
+    sizes.insert(result);
   known[key] = result;
   return result;
 }
@@ -142,6 +154,11 @@ OpFoldResult IndexMath::mul(OpFoldResult a, OpFoldResult c) {
              order[Value::getFromOpaquePointer(r)];
     });
     products[cast<Value>(result)] = both;
+    if (isSize(a) && isSize(c) && isInt<32>(both.factor)) {
+      sizes.insert(cast<Value>(result));
+      if (isNonNegative(a) && isNonNegative(c))
+        nonNegative.insert(cast<Value>(result));
+    }
   }
   return result;
 }
@@ -179,60 +196,98 @@ OpFoldResult IndexMath::product(ArrayRef<OpFoldResult> dims) {
   return result;
 }
 
-OpFoldResult IndexMath::div(OpFoldResult a, OpFoldResult c) {
-  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
-  if (y && *y == 0)
-    return constant(0);
-  if (y && *y == 1)
-    return a;
-  if (x && y)
-    return *y == -1 ? sub(constant(0), a) : constant(*x / *y);
-  // Factors that both have cancel. A dimension of 0 divides to 0 either way:
-  // whoever asks has compared the products.
+std::optional<OpFoldResult> IndexMath::cancelled(OpFoldResult a,
+                                                 OpFoldResult c) {
   Product p = factors(a), q = factors(c);
-  if (q.factor != 0 && p.factor % q.factor == 0) {
-    SmallVector<void *> rest = p.values;
-    bool divides = llvm::all_of(q.values, [&](void *v) {
-      auto it = llvm::find(rest, v);
-      if (it == rest.end())
-        return false;
-      rest.erase(it);
-      return true;
-    });
-    if (divides) {
-      OpFoldResult result = constant(p.factor / q.factor);
-      for (void *v : rest)
-        result = mul(result, OpFoldResult(Value::getFromOpaquePointer(v)));
-      return result;
-    }
+  if (q.factor <= 0 || p.factor % q.factor != 0)
+    return std::nullopt;
+  SmallVector<void *> rest = p.values;
+  for (void *v : q.values) {
+    auto it = llvm::find(rest, v);
+    if (it == rest.end())
+      return std::nullopt;
+    rest.erase(it);
   }
-  if (y)
-    return make(Div, a, c);
-  Value zero = value(constant(0)), divisor = value(c);
-  Value isZero =
-      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, divisor, zero);
-  Value safe =
-      arith::SelectOp::create(b, loc, isZero, value(constant(1)), divisor);
-  Value quotient = arith::DivSIOp::create(b, loc, value(a), safe);
-  Value result = arith::SelectOp::create(b, loc, isZero, zero, quotient);
-  if (isNonNegative(a) && isNonNegative(c))
-    nonNegative.insert(result);
+  OpFoldResult result = constant(p.factor / q.factor);
+  for (void *v : rest)
+    result = mul(result, OpFoldResult(Value::getFromOpaquePointer(v)));
   return result;
 }
 
-OpFoldResult IndexMath::min(OpFoldResult a, OpFoldResult c) {
+OpFoldResult IndexMath::divided(OpFoldResult a, OpFoldResult c,
+                                OpFoldResult byZero) {
+  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
+  if (y == 0)
+    return byZero;
+  if (y == 1)
+    return a;
+  if (y == -1)
+    return sub(constant(0), a);
+  if (x && y)
+    return constant(*x / *y);
+  if (y)
+    return make(Div, a, c);
+  // Divisors that would trap are answered apart.
+  Value divisor = value(c), one = value(constant(1));
+  auto is = [&](int64_t number) -> Value {
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, divisor,
+                                 value(constant(number)));
+  };
+  auto select = [&](Value condition, Value yes, Value no) -> Value {
+    return arith::SelectOp::create(b, loc, condition, yes, no);
+  };
+  Value isZero = is(0), isMinusOne;
+  Value safe = select(isZero, one, divisor);
+  if (!isNonNegative(c)) {
+    isMinusOne = is(-1);
+    safe = select(isMinusOne, one, safe);
+  }
+  Value result = arith::DivSIOp::create(b, loc, value(a), safe);
+  if (isMinusOne)
+    result = select(isMinusOne, value(sub(constant(0), a)), result);
+  result = select(isZero, value(byZero), result);
+  if (isNonNegative(a) && isNonNegative(c))
+    nonNegative.insert(result);
+  if (isSize(a) && isSize(c))
+    sizes.insert(result);
+  return result;
+}
+
+OpFoldResult IndexMath::quotient(OpFoldResult a, OpFoldResult c) {
+  // Where a factor is 0, so is the divisor, of which ONNX says nothing.
+  if (isSize(a) && isSize(c))
+    if (auto result = cancelled(a, c))
+      return *result;
+  return divided(a, c, a);
+}
+
+OpFoldResult IndexMath::div(OpFoldResult a, OpFoldResult c) {
+  // A dimension of 0 divides to 0 either way: whoever asks has compared the
+  // products.
+  if (auto result = cancelled(a, c))
+    return *result;
+  return divided(a, c, constant(0));
+}
+
+OpFoldResult IndexMath::lesser(OpFoldResult a, OpFoldResult c) {
   auto x = getConstantIntValue(a), y = getConstantIntValue(c);
   if (x && y)
     return constant(std::min(*x, *y));
   if (same(a, c))
     return a;
-  // "To the end" is written as a huge number.
-  constexpr int64_t huge = INT32_MAX;
-  if (x && *x >= huge)
-    return c;
-  if (y && *y >= huge)
-    return a;
   return make(Min, a, c);
+}
+
+OpFoldResult IndexMath::min(OpFoldResult a, OpFoldResult c) {
+  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
+  constexpr int64_t huge = INT32_MAX;
+  if (!x || !y) {
+    if (x && *x >= huge)
+      return c;
+    if (y && *y >= huge)
+      return a;
+  }
+  return lesser(a, c);
 }
 
 OpFoldResult IndexMath::max(OpFoldResult a, OpFoldResult c) {
@@ -270,4 +325,13 @@ void IndexMath::check(OpFoldResult a, OpFoldResult c, const Twine &message) {
   Value equal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
                                       value(a), value(c));
   cf::AssertOp::create(b, loc, equal, message.str());
+}
+
+void IndexMath::checkInt32(Value a, const Twine &message) {
+  if (!fitInt32.insert(a).second)
+    return;
+  Value moved = value(add(a, constant(int64_t(1) << 31)));
+  Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, moved,
+                                     value(constant(int64_t(1) << 32)));
+  cf::AssertOp::create(b, loc, fits, message.str());
 }

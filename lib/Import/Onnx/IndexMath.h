@@ -1,4 +1,14 @@
 //===- IndexMath.h - Arithmetic on dimensions -----------------------------===//
+//
+// Index values are int64 and wrap as those do. What is simplified here holds for
+// every number, but for two rules, which need numbers far from overflow:
+//
+//   (a * b) / b = a      of sizes: dimensions, small constants, and sums,
+//   a, b >= 0: a * b >= 0    products and so on of sizes
+//
+// A product of dimensions is taken for a number of elements, so it doesn't wrap.
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef QTALE_LIB_IMPORT_ONNX_INDEXMATH_H
 #define QTALE_LIB_IMPORT_ONNX_INDEXMATH_H
@@ -30,6 +40,9 @@ protected:
   llvm::DenseMap<mlir::Value, std::pair<OpFoldResult, OpFoldResult>> sums,
       differences;
   llvm::DenseSet<mlir::Value> nonNegative;
+  llvm::DenseSet<mlir::Value> sizes;
+  /// Sizes that were asserted to fit int32.
+  llvm::DenseSet<mlir::Value> fitInt32;
   /// Order of appearance: products compare by it, so output is reproducible.
   llvm::DenseMap<mlir::Value, unsigned> order;
 };
@@ -46,10 +59,15 @@ public:
   OpFoldResult add(OpFoldResult a, OpFoldResult c);
   OpFoldResult sub(OpFoldResult a, OpFoldResult c);
   OpFoldResult mul(OpFoldResult a, OpFoldResult c);
-  /// Rounds toward zero; 0 where `c` is 0.
-  OpFoldResult div(OpFoldResult a, OpFoldResult c);
-  OpFoldResult min(OpFoldResult a, OpFoldResult c);
   OpFoldResult max(OpFoldResult a, OpFoldResult c);
+  /// Of any numbers: a division that rounds toward zero, where x / 0 is x and
+  /// the minimum / -1 wraps.
+  OpFoldResult quotient(OpFoldResult a, OpFoldResult c);
+  OpFoldResult lesser(OpFoldResult a, OpFoldResult c);
+  /// Of shapes: 0 where `c` is 0, and what both have as a factor cancels.
+  OpFoldResult div(OpFoldResult a, OpFoldResult c);
+  /// Of bounds: a huge one is "to the end", and the other one is the result.
+  OpFoldResult min(OpFoldResult a, OpFoldResult c);
   /// a where a >= 0, otherwise a + dim (indices from the end).
   OpFoldResult wrap(OpFoldResult a, OpFoldResult dim);
   /// 0 <= a <= dim.
@@ -58,15 +76,20 @@ public:
   OpFoldResult product(llvm::ArrayRef<OpFoldResult> dims);
   mlir::Value value(OpFoldResult a);
   bool same(OpFoldResult a, OpFoldResult c);
-  /// Declares that a value, a dimension, is at least 0.
-  void markNonNegative(mlir::Value value) { nonNegative.insert(value); }
+  /// Declares that a value is a dimension: at least 0, and a size.
+  void markNonNegative(mlir::Value value) {
+    nonNegative.insert(value);
+    sizes.insert(value);
+  }
   bool isNonNegative(OpFoldResult a);
+  bool isSize(OpFoldResult a);
 
   Product factors(OpFoldResult a);
   Product factors(llvm::ArrayRef<OpFoldResult> dims);
 
   /// Asserts at run time, unless it is known.
   void check(OpFoldResult a, OpFoldResult c, const llvm::Twine &message);
+  void checkInt32(mlir::Value a, const llvm::Twine &message);
 
   /// A block within this one is filled between the two: it knows what is known
   /// here, and what it makes is not known outside.
@@ -78,6 +101,9 @@ public:
 private:
   enum Kind { Add, Sub, Mul, Div, Min, Max };
   OpFoldResult make(Kind kind, OpFoldResult a, OpFoldResult c);
+  /// a / c by factors that both have, where c has no others.
+  std::optional<OpFoldResult> cancelled(OpFoldResult a, OpFoldResult c);
+  OpFoldResult divided(OpFoldResult a, OpFoldResult c, OpFoldResult byZero);
 
   mlir::OpBuilder &b;
   mlir::Location &loc;

@@ -41,6 +41,9 @@ static Dims onnxDims(Node &n, const Term &term, Value allRows) {
 
 static LogicalResult shapeOf(Node &n, ArrayRef<OpFoldResult> dims) {
   int64_t rank = dims.size();
+  for (OpFoldResult dim : dims)
+    if (auto value = dyn_cast<Value>(dim))
+      n.g.math.markNonNegative(value);
   auto bound = [&](StringRef name, int64_t otherwise) {
     int64_t at = n.integer(name, otherwise);
     return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank);

@@ -5,6 +5,10 @@
 //   any of      ├ constant  small values from the model
 //               └ elements  integers of a shape computation, as index values
 //
+// Elements are the numbers that the ONNX type holds, extended to 64 bits by its
+// sign (of uint64: its bits). Who computes on them brings the results back into
+// the type (GraphBuilder::wrapped), or leaves them to a tensor.
+//
 // Its dims are OpFoldResults: static, or one SSA value for each symbol, so that
 // equal dimensions are equal values.
 //
