@@ -53,6 +53,25 @@ def test_product_divided_by_minus_one(artifact: Callable):
         np.testing.assert_array_equal(got, -(np.array([a]) * np.array([LOWEST])))
 
 
+def test_range_of_too_many(artifact: Callable):
+    model = artifact("(int64 a, int64 b, int64 c) => (int64[N] y)", "y = Range (a, b, c)")
+    with pytest.raises(qtale.Error, match="scratch memory"):
+        model.run({"a": np.array(0), "b": np.array(LOWEST), "c": np.array(-1)})
+    got = model.run({"a": np.array(5), "b": np.array(LOWEST), "c": np.array(LOWEST)})["y"]
+    np.testing.assert_array_equal(got, [5, 5 + LOWEST])
+
+
+def test_known_range_of_too_many(artifact: Callable):
+    with pytest.raises(qtale.Error, match="9223372036854775807"):
+        artifact(
+            "() => (int64[N] y)",
+            """first = Constant <value: tensor = int64 {0}> ()
+            last = Constant <value: tensor = int64 {-9223372036854775808}> ()
+            step = Constant <value: tensor = int64 {-1}> ()
+            y = Range (first, last, step)""",
+        )
+
+
 def test_bytes_in_a_list(artifact: Callable):
     model = artifact(
         "(uint8[1] a, uint8[1] b) => (uint8[2] w, bool[1] y, uint8[1] z)",

@@ -98,6 +98,49 @@ static LogicalResult buildConstantOfShape(Node &n) {
   return n.set(0, n.g.make(dtype, n.g.filled(*dims, scalar), *dims));
 }
 
+/// ceil((last - first) / step), at least 0: how many numbers a Range has. Lengths
+/// are unsigned: one may be beyond 2^63, and -2^63 has no positive number.
+static OpFoldResult stepsBetween(GraphBuilder &g, OpFoldResult first,
+                                 OpFoldResult last, OpFoldResult step) {
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  auto from = getConstantIntValue(first), to = getConstantIntValue(last),
+       by = getConstantIntValue(step);
+  OpFoldResult zero = g.math.constant(0), span = g.math.sub(last, first);
+  if (from && to && by) {
+    if (*by > 0 ? *from >= *to : *from <= *to)
+      return zero;
+    uint64_t length = uint64_t(*to) - uint64_t(*from), each = *by;
+    if (*by < 0)
+      length = -length, each = -each;
+    uint64_t count = length / each + (length % each != 0);
+    return g.math.constant(std::min(count, uint64_t(most)));
+  }
+  // These differences don't wrap.
+  bool exact = from == 0 || g.math.isSize(span) ||
+               (g.math.isNonNegative(first) && g.math.isNonNegative(last));
+  if (exact && by == 1)
+    return g.math.max(span, zero);
+  Scalars s{g.b, g.loc};
+  Value begin = g.math.value(first), end = g.math.value(last),
+        stride = g.math.value(step), none = s.index(0);
+  if (!by)
+    cf::AssertOp::create(g.b, g.loc,
+                         s.cmp(arith::CmpIPredicate::ne, stride, none),
+                         "Range: the step must not be 0");
+  Value down = s.cmp(arith::CmpIPredicate::slt, stride, none);
+  auto along = [&](Value value) {
+    return s.select(down, s.make<arith::SubIOp>(none, value), value);
+  };
+  Value ahead = s.select(down, s.cmp(arith::CmpIPredicate::slt, end, begin),
+                         s.cmp(arith::CmpIPredicate::slt, begin, end));
+  Value length = s.select(ahead, along(g.math.value(span)), none);
+  Value each = s.make<arith::MaxUIOp>(along(stride), s.index(1));
+  Value steps = arith::CeilDivUIOp::create(g.b, g.loc, length, each);
+  Value count = s.make<arith::MinUIOp>(steps, s.index(most));
+  g.math.markNonNegative(count);
+  return count;
+}
+
 static LogicalResult buildRange(Node &n) {
   GraphBuilder &g = n.g;
   int32_t dtype = n.in(0).dtype;
@@ -114,43 +157,24 @@ static LogicalResult buildRange(Node &n) {
   if (isInteger(dtype)) {
     auto first = g.indices(n.in(0)), last = g.indices(n.in(1)),
          step = g.indices(n.in(2));
-    OpFoldResult span = g.math.sub(last->front(), first->front());
-    auto known = getConstantIntValue(step->front());
-    if (known == 0)
+    if (isConstantIntValue(step->front(), 0))
       return n.fail("needs a step that is not 0");
-    if (known == 1) {
-      count = g.math.max(span, g.math.constant(0));
-    } else if (known && getConstantIntValue(span)) {
-      int64_t length = *getConstantIntValue(span), by = *known;
-      count = g.math.constant(std::max<int64_t>(
-          0, length / by + (length % by != 0 && (length < 0) == (by < 0))));
-    } else {
-      // ceil(span / step), at least 0.
-      Value divisor = g.math.value(step->front());
-      Value isZero = s.cmp(arith::CmpIPredicate::eq, divisor, s.index(0));
-      cf::AssertOp::create(
-          g.b, g.loc,
-          s.make<arith::XOrIOp>(isZero, s.integer(g.b.getI1Type(), 1)),
-          "Range: the step must not be 0");
-      Value safe = s.select(isZero, s.index(1), divisor);
-      Value quotient =
-          arith::CeilDivSIOp::create(g.b, g.loc, g.math.value(span), safe);
-      count = g.math.max(quotient, g.math.constant(0));
-    }
+    count = stepsBetween(g, first->front(), last->front(), step->front());
+    auto from = getConstantIntValue(first->front()),
+         known = getConstantIntValue(step->front());
     if (auto length = getConstantIntValue(count);
-        length && *length <= 64 && getConstantIntValue(first->front()) &&
-        known) {
+        length && *length <= 64 && from && known) {
       Dims elements;
       for (int64_t i = 0; i < *length; ++i)
-        elements.push_back(
-            g.math.constant(*getConstantIntValue(first->front()) + i * *known));
+        elements.push_back(g.math.constant(*from + i * *known));
       return n.set(0, g.fromElements(dtype, elements));
     }
     Dims dims{count};
-    Value from = g.math.value(first->front()), by = g.math.value(step->front());
+    Value begin = g.math.value(first->front()),
+          by = g.math.value(step->front());
     Value result = g.generate(dims, type, [&](Scalars s) -> Value {
       Value at = s.make<arith::AddIOp>(
-          from, s.make<arith::MulIOp>(s.loopIndex(0), by));
+          begin, s.make<arith::MulIOp>(s.loopIndex(0), by));
       return arith::IndexCastOp::create(s.b, s.loc, type, at);
     });
     return n.set(result, dims);
