@@ -408,25 +408,38 @@ static LogicalResult buildEqual(Node &n) {
   return predicate<equal>(n);
 }
 
-static LogicalResult buildWhere(Node &n) {
-  Term &condition = n.in(0);
-  auto known = condition.elements;
-  if (known && n.in(1).elements && n.in(2).elements) {
-    Dims result;
-    size_t size = known->size();
-    auto pick = [&](unsigned i, size_t k) -> std::optional<OpFoldResult> {
-      Dims &list = *n.in(i).elements;
-      if (list.size() != size && list.size() != 1)
-        return std::nullopt;
-      return list[list.size() == 1 ? 0 : k];
-    };
-    for (size_t k = 0; k < size; ++k)
-      if (auto flag = getConstantIntValue((*known)[k]))
-        if (auto element = pick(*flag ? 1 : 2, k))
-          result.push_back(*element);
-    if (result.size() == size && condition.rank() == 1)
-      return n.set(0, n.g.fromElements(n.in(1).dtype, result));
+/// Where of lists, broadcast to each other, whose choices are all known now.
+static std::optional<Term> chosenNow(Node &n) {
+  Dims lists[3];
+  size_t size = 1;
+  bool scalar = true;
+  for (auto [i, list] : llvm::enumerate(lists)) {
+    Term &input = n.in(i);
+    if (!input.elements || input.rank() > 1)
+      return std::nullopt;
+    list = *input.elements;
+    scalar &= input.rank() == 0;
+    if (list.size() != 1)
+      size = list.size();
   }
+  for (Dims &list : lists)
+    if (list.size() == 1)
+      list.assign(size, OpFoldResult(list.front()));
+    else if (list.size() != size)
+      return std::nullopt;
+  Dims result;
+  for (auto [condition, yes, no] : llvm::zip(lists[0], lists[1], lists[2])) {
+    auto flag = getConstantIntValue(condition);
+    if (!flag)
+      return std::nullopt;
+    result.push_back(*flag ? yes : no);
+  }
+  return n.g.fromElements(n.in(1).dtype, result, scalar);
+}
+
+static LogicalResult buildWhere(Node &n) {
+  if (auto chosen = chosenNow(n))
+    return n.set(0, *chosen);
   return loop(n, n.in(1).dtype, where, 1);
 }
 
