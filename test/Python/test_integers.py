@@ -86,6 +86,15 @@ def test_bytes_in_a_list(artifact: Callable):
     np.testing.assert_array_equal(got["z"], (a + b) // a)
 
 
+def test_unsigned_exponent(artifact: Callable):
+    model = artifact(
+        "(float[2] x) => (float[2] y)",
+        "power = Constant <value: tensor = uint8[1] {255}> ()\ny = Pow (x, power)",
+    )
+    x = np.array([1.01, 0.99], np.float32)
+    np.testing.assert_allclose(model.run({"x": x})["y"], x**255, rtol=1e-4)
+
+
 def test_sizes_beyond_int32(artifact: Callable):
     model = artifact(
         "(float[N, M] x) => (int32[2] y, int64[2] z)",

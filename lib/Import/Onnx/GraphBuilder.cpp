@@ -166,11 +166,12 @@ std::optional<double> GraphBuilder::number(Term &term) {
       return value.convertToDouble();
     }
     if (isInteger(term.dtype))
-      return double((*term.constant.getValues<APInt>().begin()).getSExtValue());
+      return (*term.constant.getValues<APInt>().begin())
+          .roundToDouble(!isUnsigned(term.dtype));
   }
   if (term.elements && term.elements->size() == 1)
     if (auto value = getConstantIntValue(term.elements->front()))
-      return double(*value);
+      return isUnsigned(term.dtype) ? double(uint64_t(*value)) : double(*value);
   return std::nullopt;
 }
 
