@@ -12,6 +12,7 @@
 
 #include "Model.h"
 #include "NodeTable.h"
+#include "Propagation.h"
 #include "Subgraphs.h"
 #include "VerbFunctions.h"
 
@@ -277,6 +278,58 @@ checkAxes(MLIRContext *context, const Model &model,
   return success();
 }
 
+namespace {
+
+/// How many nodes there are once functions stand in the place of their calls.
+/// A few functions of a few calls each make millions.
+class InlinedNodes {
+public:
+  static constexpr int64_t most = 1 << 18;
+
+  InlinedNodes(const onnx::ModelProto &model) {
+    for (const onnx::FunctionProto &function : model.functions())
+      functions[key(function.domain(), function.name(), function.overload())] =
+          &function;
+  }
+
+  /// More than `most` are not counted on.
+  template <typename Nodes> int64_t count(const Nodes &nodes) {
+    int64_t total = 0;
+    for (const onnx::NodeProto &node : nodes) {
+      total += 1 + called(key(node.domain(), node.op_type(), node.overload()));
+      eachSubgraph(node, [&](const onnx::GraphProto &graph) {
+        total += count(graph.node());
+      });
+      if (total > most)
+        return most + 1;
+    }
+    return total;
+  }
+
+private:
+  static std::string key(StringRef domain, StringRef name, StringRef overload) {
+    return (domain == "ai.onnx" ? "" : domain).str() + "::" + name.str() +
+           "::" + overload.str();
+  }
+
+  int64_t called(const std::string &name) {
+    auto function = functions.find(name);
+    if (function == functions.end())
+      return 0;
+    // Counted once; the checker has refused functions that call themselves.
+    auto [place, isNew] = counts.try_emplace(name, 0);
+    if (!isNew)
+      return place->second;
+    int64_t nodes = count(function->second->node());
+    return counts[name] = nodes;
+  }
+
+  StringMap<const onnx::FunctionProto *> functions;
+  StringMap<int64_t> counts;
+};
+
+} // namespace
+
 static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
   onnx::ModelProto &proto = model.proto;
   if (!proto.functions_size())
@@ -284,12 +337,59 @@ static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
   for (const onnx::FunctionProto &function : proto.functions())
     if (failed(checkAxes(context, model, function.node())))
       return failure();
+  if (InlinedNodes(proto).count(proto.graph().node()) > InlinedNodes::most)
+    return emitError(model.loc(context))
+           << "with its functions inlined, the model has more than "
+           << InlinedNodes::most
+           << " nodes; export it with fewer calls of functions within "
+              "functions";
   noteVerbs(context, model);
   return guarded(context, model, "ONNX can't inline the functions", [&] {
     // A function of another opset is converted, for which types are needed.
     onnx::shape_inference::InferShapes(proto);
     onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
   });
+}
+
+/// Before opset 13 Hardmax took all axes from its own on for one line, which
+/// ONNX's converter doesn't know:  Reshape (Hardmax (Flatten (x)), Shape (x)).
+static void
+flattenHardmax(google::protobuf::RepeatedPtrField<onnx::NodeProto> &nodes,
+               int64_t opset) {
+  if (opset >= 13)
+    return;
+  google::protobuf::RepeatedPtrField<onnx::NodeProto> result;
+  for (onnx::NodeProto &node : nodes) {
+    eachSubgraph(node, [&](onnx::GraphProto &graph) {
+      flattenHardmax(*graph.mutable_node(), opset);
+    });
+    bool isDefault = node.domain().empty() || node.domain() == "ai.onnx";
+    if (!isDefault || node.op_type() != "Hardmax" || node.input_size() != 1 ||
+        node.output_size() != 1) {
+      result.Add()->Swap(&node);
+      continue;
+    }
+    std::string input = node.input(0), output = node.output(0),
+                prefix = "qtale.hardmax." + output + ".";
+    auto add = [&](StringRef type, ArrayRef<std::string> inputs,
+                   const std::string &to) -> onnx::NodeProto & {
+      onnx::NodeProto &made = *result.Add();
+      made.set_name(node.name());
+      made.set_op_type(type.str());
+      for (const std::string &from : inputs)
+        made.add_input(from);
+      made.add_output(to);
+      return made;
+    };
+    add("Shape", input, prefix + "shape");
+    onnx::NodeProto &flat = add("Flatten", input, prefix + "flat");
+    for (const onnx::AttributeProto &attribute : node.attribute())
+      if (attribute.name() == "axis")
+        *flat.add_attribute() = attribute; // 1 for both, unless it is given
+    add("Hardmax", prefix + "flat", prefix + "lines"); // of two axes the last
+    add("Reshape", {prefix + "lines", prefix + "shape"}, output);
+  }
+  nodes.Swap(&result);
 }
 
 static LogicalResult convert(MLIRContext *context, Model &model) {
@@ -369,20 +469,6 @@ static LogicalResult checkPorts(MLIRContext *context, Model &model) {
   return check(model.proto.graph().output(), "output");
 }
 
-/// Whether a vector is so long that values must not be propagated: ONNX makes an
-/// entry for each of its elements, be they known or not.
-static bool holdsLongVector(const onnx::GraphProto &graph) {
-  auto isLong = [](const onnx::ValueInfoProto &value) {
-    const auto &shape = value.type().tensor_type().shape();
-    return shape.dim_size() == 1 && shape.dim(0).dim_value() > 1 << 20;
-  };
-  return llvm::any_of(graph.input(), isLong) ||
-         llvm::any_of(graph.value_info(), isLong) ||
-         llvm::any_of(graph.initializer(), [](const onnx::TensorProto &tensor) {
-           return tensor.dims_size() == 1 && tensor.dims(0) > 1 << 20;
-         });
-}
-
 /// Everything that comes after the question which operators there are.
 static LogicalResult normalize(MLIRContext *context, Model &model) {
   onnx::ModelProto &proto = model.proto;
@@ -391,8 +477,13 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
                      [&] { onnx::checker::check_model(proto); })) ||
-      failed(checkAxes(context, model, proto.graph().node())) ||
-      failed(inlineFunctions(context, model)) ||
+      failed(checkAxes(context, model, proto.graph().node())))
+    return failure();
+  flattenHardmax(*proto.mutable_graph()->mutable_node(), model.opset);
+  for (onnx::FunctionProto &function : *proto.mutable_functions())
+    if (int64_t opset = defaultOpset(function.opset_import()))
+      flattenHardmax(*function.mutable_node(), opset);
+  if (failed(inlineFunctions(context, model)) ||
       // Now also those that functions are called with.
       failed(checkAxes(context, model, proto.graph().node())) ||
       failed(convert(context, model)) ||
@@ -416,16 +507,8 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
   // Outputs stay as the model declares them, which is checked at run time:
   // inference adds to them, and not all of that is true.
   auto outputs = proto.graph().output();
-  LogicalResult inferred =
-      guarded(context, model, "shapes or types don't fit", [&] {
-        for (bool propagate : {false, true})
-          if (!propagate || !holdsLongVector(proto.graph()))
-            onnx::shape_inference::InferShapes(
-                proto, onnx::OpSchemaRegistry::Instance(),
-                onnx::ShapeInferenceOptions(/*check_type=*/true,
-                                            /*error_mode=*/1,
-                                            /*data_propagation=*/propagate));
-      });
+  LogicalResult inferred = guarded(context, model, "shapes or types don't fit",
+                                   [&] { inferShapes(proto); });
   proto.mutable_graph()->mutable_output()->Swap(&outputs);
   return inferred;
 }
