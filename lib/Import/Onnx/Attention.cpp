@@ -138,12 +138,15 @@ private:
     if (!getConstantIntValue(q.dims[3]))
       return n.fail("needs a head size that is known");
     group = *heads / *kvHeads;
-    g.math.check(q.dims[3], k.dims[3],
-                 "Attention: head sizes of Q and K differ");
-    g.math.check(k.dims[1], v.dims[1], "Attention: heads of K and V differ");
-    g.math.check(q.dims[0], k.dims[0], "Attention: batches of Q and K differ");
-    g.math.check(k.dims[0], v.dims[0], "Attention: batches of K and V differ");
-    g.math.check(k.dims[2], v.dims[2], "Attention: lengths of K and V differ");
+    if (failed(n.checkEqual(q.dims[3], k.dims[3],
+                            "head sizes of Q and K differ")) ||
+        failed(n.checkEqual(k.dims[1], v.dims[1], "heads of K and V differ")) ||
+        failed(
+            n.checkEqual(q.dims[0], k.dims[0], "batches of Q and K differ")) ||
+        failed(
+            n.checkEqual(k.dims[0], v.dims[0], "batches of K and V differ")) ||
+        failed(n.checkEqual(k.dims[2], v.dims[2], "lengths of K and V differ")))
+      return failure();
     past = g.math.constant(0);
     return success();
   }
@@ -173,8 +176,7 @@ private:
     if (failed(append(n.in(4), k)) || failed(append(n.in(5), v)))
       return failure();
     past = n.in(4).dims[2];
-    g.math.check(k.dims[2], v.dims[2], "Attention: lengths of K and V differ");
-    return success();
+    return n.checkEqual(k.dims[2], v.dims[2], "lengths of K and V differ");
   }
 
   /// Scale, softcap and masks, up to a step.
@@ -188,14 +190,25 @@ private:
             right = n.integer("right_window_size", -1);
     if (left < -1 || right < -1)
       return n.fail("has a window of a negative size");
+    // Wider ones than any tensor do the same, and can't overflow.
+    constexpr int64_t widest = int64_t(1) << 40;
+    left = std::min(left, widest);
+    right = std::min(right, widest);
     Value mask;
     Dims maskDims;
     if (n.has(3)) {
       maskDims = n.in(3).dims;
       if (maskDims.empty() || maskDims.size() > 4)
         return n.fail("needs a mask of 1 to 4 dimensions");
+      if (failed(n.checkRead(maskDims, dims)))
+        return failure();
       mask = n.tensor(3);
     }
+    if (n.has(6) && (n.in(6).rank() != 1 ||
+                     failed(n.checkEqual(n.in(6).dims[0], dims[0],
+                                         "needs a length for each batch"))))
+      return n.in(6).rank() == 1 ? failure()
+                                 : n.fail("needs lengths of one dimension");
     Value lengths = n.has(6) ? n.tensor(6) : Value();
     Value pastValue = g.math.value(past), seq = g.math.value(q.dims[2]);
     Value groups = g.math.value(g.math.constant(group));
@@ -237,8 +250,7 @@ private:
       Value offset = pastValue;
       if (lengths) {
         Value length = arith::IndexCastOp::create(
-            s.b, s.loc, s.b.getIndexType(),
-            s.at(lengths, s.clamped(s.loopIndex(0), lengths, 0)));
+            s.b, s.loc, s.b.getIndexType(), s.at(lengths, s.loopIndex(0)));
         offset = s.make<arith::SubIOp>(length, seq);
         result = s.select(s.cmp(arith::CmpIPredicate::slt, key, length), result,
                           none);

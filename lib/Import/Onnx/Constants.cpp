@@ -63,6 +63,9 @@ static LogicalResult buildConstantOfShape(Node &n) {
   std::optional<Dims> dims = n.g.indices(n.in(0));
   if (!dims)
     return n.fail("needs a shape of a known rank");
+  for (OpFoldResult &size : *dims)
+    if (failed(n.checkSize(size)))
+      return failure();
   int32_t dtype = TensorProto::FLOAT;
   DenseElementsAttr value;
   if (auto *attribute = n.attribute("value")) {

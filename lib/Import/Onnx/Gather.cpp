@@ -5,7 +5,8 @@
 //   otherwise:                                              read by index
 //
 // Indices from -dim on count from the end. Whatever is still out of range is
-// clamped into it: memory is safe, the value is unspecified.
+// clamped into it: memory is safe, the value is unspecified. Where an axis has
+// no elements, nothing may be asked of it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -66,6 +67,11 @@ static LogicalResult buildGather(Node &n) {
       return n.set(0, g.fromElements(data.dtype, elements, ids.rank() == 0));
     }
   }
+  Dims dims(ArrayRef(data.dims).take_front(*axis));
+  dims.append(ids.dims);
+  dims.append(data.dims.begin() + *axis + 1, data.dims.end());
+  if (failed(n.checkRead(data.dims[*axis], dims)))
+    return failure();
   if (isWeightMatrix(data) && *axis == 0) {
     // The table's rows count from the end for negative ids.
     Value size = arith::ConstantOp::create(
@@ -79,9 +85,6 @@ static LogicalResult buildGather(Node &n) {
         });
     return n.set(0, embed(n, wrapped, ids.dims));
   }
-  Dims dims(ArrayRef(data.dims).take_front(*axis));
-  dims.append(ids.dims);
-  dims.append(data.dims.begin() + *axis + 1, data.dims.end());
   Value table = g.tensor(data), index = g.tensor(ids);
   int64_t idRank = ids.rank();
   Value value = g.generate(dims, n.type(data), [&](Scalars s) {
@@ -132,6 +135,14 @@ static LogicalResult buildGatherElements(Node &n) {
     return failure();
   if (ids.rank() != data.rank())
     return n.fail("needs data and indices of one rank");
+  for (int64_t i = 0; i < data.rank(); ++i)
+    if (i != *axis &&
+        failed(n.checkAtMost(ids.dims[i], data.dims[i],
+                             "the indices are more than the data along axis " +
+                                 Twine(i))))
+      return failure();
+  if (failed(n.checkRead(data.dims[*axis], ids.dims)))
+    return failure();
   Value table = g.tensor(data), index = g.tensor(ids);
   Value value = g.generate(ids.dims, n.type(data), [&](Scalars s) {
     SmallVector<Value> loops, at;
@@ -139,7 +150,7 @@ static LogicalResult buildGatherElements(Node &n) {
       loops.push_back(s.loopIndex(i));
     for (int64_t i = 0; i < data.rank(); ++i)
       at.push_back(i == *axis ? safeIndex(s, s.at(index, loops), table, i)
-                              : s.clamped(loops[i], table, i));
+                              : loops[i]);
     return s.at(table, at);
   });
   return n.set(value, ids.dims);
@@ -155,11 +166,14 @@ static LogicalResult buildGatherND(Node &n) {
     return n.fail("needs indices whose last dimension is known and fits the "
                   "data");
   for (int64_t i = 0; i < batch; ++i)
-    g.math.check(data.dims[i], ids.dims[i],
-                 "GatherND: batch dimensions differ");
+    if (failed(
+            n.checkEqual(data.dims[i], ids.dims[i], "batch dimensions differ")))
+      return failure();
   Dims dims(ArrayRef(ids.dims).drop_back());
   int64_t outer = dims.size();
   dims.append(data.dims.begin() + batch + *depth, data.dims.end());
+  if (failed(n.checkRead(ArrayRef(data.dims).slice(batch, *depth), dims)))
+    return failure();
   Value table = g.tensor(data), index = g.tensor(ids);
   Value value = g.generate(dims, n.type(data), [&](Scalars s) {
     SmallVector<Value> where, at;

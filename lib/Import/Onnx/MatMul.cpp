@@ -11,6 +11,8 @@
 #include "NodeTable.h"
 #include "StepNode.h"
 
+#include <cmath>
+
 using namespace llvm;
 using namespace mlir;
 using namespace qtale;
@@ -180,6 +182,36 @@ static Term transposed(Node &n, Term &term, bool yes) {
   return result;
 }
 
+/// C has at most the product's dimensions: only C is broadcast.
+static LogicalResult checkBias(Node &n, const Term &product) {
+  GraphBuilder &g = n.g;
+  Scalars s{g.b, g.loc};
+  ArrayRef<OpFoldResult> dims = n.in(2).dims, all = product.dims;
+  constexpr StringLiteral message("the shape of C doesn't fit the product");
+  if (dims.size() > all.size())
+    return n.fail(message);
+  for (auto [own, wanted] : llvm::zip(dims, all.take_back(dims.size()))) {
+    if (isConstantIntValue(own, 1) || g.math.same(own, wanted))
+      continue;
+    if (getConstantIntValue(own)) {
+      if (failed(n.checkEqual(own, wanted, message)))
+        return failure();
+      continue;
+    }
+    Value size = g.math.value(own);
+    n.require(s.make<arith::OrIOp>(
+                  s.cmp(arith::CmpIPredicate::eq, size, s.index(1)),
+                  s.cmp(arith::CmpIPredicate::eq, size, g.math.value(wanted))),
+              message);
+  }
+  return success();
+}
+
+/// Whether integers can be multiplied by it.
+static bool isSmallInteger(double value) {
+  return std::trunc(value) == value && std::abs(value) < (int64_t(1) << 53);
+}
+
 static LogicalResult buildGemm(Node &n) {
   GraphBuilder &g = n.g;
   if (n.in(0).rank() != 2 || n.in(1).rank() != 2)
@@ -201,7 +233,8 @@ static LogicalResult buildGemm(Node &n) {
     hasBias = hasBias && !inside;
     product = linear(n, a, recipes::transpose(c.recipe, {1, 0}), c.name, bias);
   } else {
-    g.math.check(a.dims[1], c.dims[0], "Gemm: inner dimensions differ");
+    if (failed(n.checkEqual(a.dims[1], c.dims[0], "inner dimensions differ")))
+      return failure();
     Dims dims{a.dims[0], c.dims[1]};
     product = g.make(a.dtype, g.contract(a, {0, 2}, c, {2, 1}, {0, 1}, dims, 3),
                      dims);
@@ -211,14 +244,19 @@ static LogicalResult buildGemm(Node &n) {
   SmallVector<Term *> inputs{&product};
   if (hasBias) {
     inputs.push_back(&n.in(2));
-    std::optional<Dims> dims = g.broadcast({product.dims, n.in(2).dims});
-    if (!dims || n.in(2).rank() > 2)
-      return n.fail("the shape of C doesn't fit the product");
+    if (failed(checkBias(n, product)))
+      return failure();
   }
+  // Fractions of integers are computed in floats, and cut off at the end.
+  bool inFloats = !isFloat(product.dtype) &&
+                  !(isSmallInteger(alpha) && isSmallInteger(beta));
   Type type = n.type(product);
   Value sum =
       g.elementwise(inputs, product.dims, type, [&](Scalars s, ValueRange v) {
+        bool isUnsignedType = isUnsigned(product.dtype);
         auto scaled = [&](Value value, double factor) {
+          if (inFloats)
+            value = s.convert(value, s.b.getF64Type(), isUnsignedType, false);
           if (factor == 1)
             return value;
           Value by = s.constant(value.getType(), factor);
@@ -227,12 +265,14 @@ static LogicalResult buildGemm(Node &n) {
                      : s.make<arith::MulIOp>(value, by);
         };
         Value result = scaled(v[0], alpha);
-        if (!hasBias)
-          return result;
-        Value bias = scaled(v[1], beta);
-        return isa<FloatType>(result.getType())
-                   ? s.make<arith::AddFOp>(result, bias)
-                   : s.make<arith::AddIOp>(result, bias);
+        if (hasBias) {
+          Value bias = scaled(v[1], beta);
+          result = isa<FloatType>(result.getType())
+                       ? s.make<arith::AddFOp>(result, bias)
+                       : s.make<arith::AddIOp>(result, bias);
+        }
+        return inFloats ? s.convert(result, type, false, isUnsignedType)
+                        : result;
       });
   return n.set(0, g.make(product.dtype, sum, product.dims));
 }

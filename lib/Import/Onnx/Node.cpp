@@ -2,6 +2,8 @@
 
 #include "Node.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+
 using namespace llvm;
 using namespace mlir;
 using namespace qtale::onnx_import;
@@ -68,6 +70,74 @@ std::string Node::inputName(unsigned i) const {
   return "input '" +
          (i < (unsigned)proto.input_size() ? proto.input(i) : std::string()) +
          "'";
+}
+
+void Node::require(Value holds, const Twine &message) const {
+  cf::AssertOp::create(g.b, g.loc, holds,
+                       (proto.op_type() + ": " + message).str());
+}
+
+LogicalResult Node::checkEqual(OpFoldResult a, OpFoldResult c,
+                               const Twine &message) const {
+  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
+  if (x && y && *x != *y)
+    return fail(message);
+  g.math.check(a, c, StringRef(proto.op_type()) + ": " + message);
+  return success();
+}
+
+LogicalResult Node::checkAtMost(OpFoldResult a, OpFoldResult c,
+                                const Twine &message) const {
+  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
+  if (x && y)
+    return *x <= *y ? success() : fail(message);
+  if (g.math.same(a, c))
+    return success();
+  Scalars s{g.b, g.loc};
+  require(s.cmp(arith::CmpIPredicate::sle, g.math.value(a), g.math.value(c)),
+          message);
+  return success();
+}
+
+LogicalResult Node::checkSize(OpFoldResult &size) const {
+  if (auto known = getConstantIntValue(size))
+    return *known >= 0 ? success() : fail("has a size of " + Twine(*known));
+  if (g.math.isNonNegative(size))
+    return success();
+  Scalars s{g.b, g.loc};
+  require(s.cmp(arith::CmpIPredicate::sge, g.math.value(size), s.index(0)),
+          "a size is negative");
+  size = g.math.max(size, g.math.constant(0));
+  return success();
+}
+
+LogicalResult Node::checkRead(ArrayRef<OpFoldResult> axes,
+                              ArrayRef<OpFoldResult> results) const {
+  if (llvm::any_of(results,
+                   [](OpFoldResult dim) { return isConstantIntValue(dim, 0); }))
+    return success();
+  // Only dimensions that may be 0 are asked when the model runs.
+  auto isOpen = [](OpFoldResult dim) { return !getConstantIntValue(dim); };
+  bool knownResults = llvm::none_of(results, isOpen);
+  Scalars s{g.b, g.loc};
+  auto isZero = [&](OpFoldResult dim) {
+    return s.cmp(arith::CmpIPredicate::eq, g.math.value(dim), s.index(0));
+  };
+  for (OpFoldResult axis : axes) {
+    bool isEmpty = isConstantIntValue(axis, 0);
+    if (isEmpty && knownResults)
+      return fail("reads from an axis without elements");
+    auto isAxis = [&](OpFoldResult dim) { return g.math.same(dim, axis); };
+    if ((!isEmpty && !isOpen(axis)) || llvm::any_of(results, isAxis))
+      continue;
+    Value holds =
+        s.cmp(arith::CmpIPredicate::ne, g.math.value(axis), s.index(0));
+    for (OpFoldResult dim : results)
+      if (isOpen(dim))
+        holds = s.make<arith::OrIOp>(holds, isZero(dim));
+    require(holds, "reads from an axis without elements");
+  }
+  return success();
 }
 
 LogicalResult Node::fail(const Twine &message) const {

@@ -72,6 +72,23 @@ public:
   llvm::FailureOr<std::optional<llvm::SmallVector<int64_t>>>
   axes(unsigned i, llvm::StringRef name = "axes") const;
 
+  //===- What inputs must be ----------------------------------------------===//
+  // Refused where it is known, otherwise asserted when the model runs.
+
+  /// a = c.
+  llvm::LogicalResult checkEqual(OpFoldResult a, OpFoldResult c,
+                                 const llvm::Twine &message) const;
+  /// a <= c.
+  llvm::LogicalResult checkAtMost(OpFoldResult a, OpFoldResult c,
+                                  const llvm::Twine &message) const;
+  /// A size that is given as a number is not negative.
+  llvm::LogicalResult checkSize(OpFoldResult &size) const;
+  /// Axes at whose elements results look have some, unless there is no result.
+  llvm::LogicalResult checkRead(llvm::ArrayRef<OpFoldResult> axes,
+                                llvm::ArrayRef<OpFoldResult> results) const;
+  /// Asserts a condition when the model runs.
+  void require(mlir::Value holds, const llvm::Twine &message) const;
+
   /// An error at the node; in `@step` a reason to give up instead.
   llvm::LogicalResult fail(const llvm::Twine &message) const;
   /// "input 'x'".

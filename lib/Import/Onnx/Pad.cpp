@@ -13,6 +13,8 @@
 #include "NodeTable.h"
 #include "OpenAxes.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 using namespace llvm;
 using namespace mlir;
 using namespace qtale::onnx_import;
@@ -60,6 +62,25 @@ static std::optional<std::pair<Dims, Dims>> padsOf(Node &n) {
   return std::pair(before, after);
 }
 
+/// Numbers so small that a dimension with them does not overflow.
+static LogicalResult checkPads(Node &n, ArrayRef<OpFoldResult> pads) {
+  constexpr int64_t most = int64_t(1) << 40;
+  GraphBuilder &g = n.g;
+  Scalars s{g.b, g.loc};
+  for (OpFoldResult pad : pads) {
+    auto known = getConstantIntValue(pad);
+    if (known && (*known < -most || *known > most))
+      return n.fail("has a pad of " + Twine(*known));
+    if (known)
+      continue;
+    // As unsigned numbers, those below are above.
+    Value moved = s.make<arith::AddIOp>(g.math.value(pad), s.index(most));
+    n.require(s.cmp(CmpIPredicate::ule, moved, s.index(2 * most)),
+              "a pad is larger than any tensor");
+  }
+  return success();
+}
+
 /// An index of any size as one within the axis; 0 where that is empty.
 static Value within(Scalars s, Mode mode, Value index, Value size) {
   Value zero = s.index(0), one = s.index(1);
@@ -96,18 +117,31 @@ static LogicalResult buildPad(Node &n) {
   auto pads = padsOf(n);
   if (!pads)
     return n.fail("needs two pads for each axis, of a known number");
+  if (failed(checkPads(n, pads->first)) || failed(checkPads(n, pads->second)))
+    return failure();
   Dims dims;
   for (auto [dim, before, after] : llvm::zip(x.dims, pads->first, pads->second))
     dims.push_back(g.math.max(g.math.add(g.math.add(dim, before), after),
                               g.math.constant(0)));
   Type type = n.type(x);
   Value input = n.tensor(0), outside;
-  if (*mode == Mode::Constant && n.has(2))
+  bool isConstant = *mode == Mode::Constant;
+  if (isConstant && n.has(2)) {
+    if (failed(n.checkEqual(g.math.product(n.in(2).dims), g.math.constant(1),
+                            "needs one number to pad with")))
+      return failure();
     outside = g.reshape(n.tensor(2), n.in(2).dims, {});
+  }
+  if (!isConstant && failed(n.checkRead(x.dims, dims)))
+    return failure();
+  // Reading where there may be no element has to wait for the answer.
+  bool maybeEmpty = llvm::any_of(x.dims, [](OpFoldResult dim) {
+    return getConstantIntValue(dim).value_or(0) == 0;
+  });
   SmallVector<Value> begins;
   for (OpFoldResult before : pads->first)
     begins.push_back(g.math.value(before));
-  Value result = g.generate(dims, type, [&](Scalars s) {
+  Value result = g.generate(dims, type, [&](Scalars s) -> Value {
     SmallVector<Value> at;
     Value isInside;
     for (auto [i, begin] : llvm::enumerate(begins)) {
@@ -118,11 +152,20 @@ static LogicalResult buildPad(Node &n) {
       Value fits = s.cmp(CmpIPredicate::ult, index, size);
       isInside = isInside ? s.make<arith::AndIOp>(isInside, fits) : fits;
     }
-    Value element = s.at(input, at);
-    if (*mode != Mode::Constant || !isInside)
-      return element;
+    if (!isConstant || !isInside)
+      return s.at(input, at);
     Value other = outside ? s.at(outside, {}) : s.constant(type, 0);
-    return s.select(isInside, element, other);
+    if (!maybeEmpty)
+      return s.select(isInside, s.at(input, at), other);
+    auto branch = scf::IfOp::create(
+        s.b, s.loc, isInside,
+        [&](OpBuilder &b, Location loc) {
+          scf::YieldOp::create(b, loc, Scalars{b, loc}.at(input, at));
+        },
+        [&](OpBuilder &b, Location loc) {
+          scf::YieldOp::create(b, loc, other);
+        });
+    return branch.getResult(0);
   });
   return n.set(result, dims);
 }

@@ -31,9 +31,10 @@ struct Spread {
 };
 } // namespace
 
-static FailureOr<Spread> spread(Node &n) {
+static FailureOr<Spread> spreadOfScale(Node &n) {
   Term &x = n.in(0), &scale = n.in(1);
-  int64_t block = n.integer("block_size", 0);
+  // Larger ones than any dimension do the same, and can't overflow.
+  int64_t block = std::min(n.integer("block_size", 0), int64_t(1) << 40);
   if (scale.rank() == 0 ||
       (scale.rank() == 1 && scale.isScalar() && x.rank() != 1))
     return Spread{Spread::Tensor, 0, 0};
@@ -43,28 +44,55 @@ static FailureOr<Spread> spread(Node &n) {
       return Spread{Spread::Tensor, 0, 0};
     return failure();
   }
-  if (n.has(2) && n.in(2).rank() != scale.rank())
-    return n.fail("the shapes of scale and zero point differ");
   if (block == 0) {
-    auto a = getConstantIntValue(scale.dims[0]),
-         c = getConstantIntValue(x.dims[*axis]);
-    if (scale.rank() != 1 || (a && c && *a != *c))
-      return n.fail("needs a scale for each element of axis " + Twine(*axis));
+    std::string message =
+        ("needs a scale for each element of axis " + Twine(*axis)).str();
+    if (scale.rank() != 1)
+      return n.fail(message);
+    if (failed(n.checkEqual(scale.dims[0], x.dims[*axis], message)))
+      return failure();
     return Spread{Spread::Axis, *axis, 0};
   }
   if (block < 0 || scale.rank() != x.rank())
     return n.fail(
         "needs scales of the input's rank, and a positive block_size");
   for (int64_t i = 0; i < x.rank(); ++i) {
+    OpFoldResult wanted = x.dims[i];
+    if (i == *axis)
+      wanted = n.g.math.div(n.g.math.add(wanted, n.g.math.constant(block - 1)),
+                            n.g.math.constant(block));
     auto a = getConstantIntValue(scale.dims[i]),
          c = getConstantIntValue(x.dims[i]);
-    if (a && c &&
-        *a != (i == *axis ? int64_t(llvm::divideCeil(*c, block)) : *c))
-      return n.fail("has " + Twine(*a) + " scales along axis " + Twine(i) +
-                    " for " + Twine(*c) + " elements in blocks of " +
-                    Twine(block));
+    std::string message = a && c ? ("has " + Twine(*a) + " scales along axis " +
+                                    Twine(i) + " for " + Twine(*c) +
+                                    " elements in blocks of " + Twine(block))
+                                       .str()
+                                 : "needs a scale for each block";
+    if (failed(n.checkEqual(scale.dims[i], wanted, message)))
+      return failure();
   }
   return Spread{Spread::Block, *axis, block};
+}
+
+/// As the scale is spread, so is the zero point.
+static FailureOr<Spread> spread(Node &n) {
+  FailureOr<Spread> how = spreadOfScale(n);
+  if (failed(how) || !n.has(2))
+    return how;
+  GraphBuilder &g = n.g;
+  constexpr StringLiteral message("the shapes of scale and zero point differ");
+  ArrayRef<OpFoldResult> dims = n.in(2).dims, wanted = n.in(1).dims;
+  if (how->kind == Spread::Tensor) {
+    if (failed(n.checkEqual(g.math.product(dims), g.math.constant(1), message)))
+      return failure();
+    return how;
+  }
+  if (dims.size() != wanted.size())
+    return n.fail(message);
+  for (auto [own, other] : llvm::zip_equal(dims, wanted))
+    if (failed(n.checkEqual(own, other, message)))
+      return failure();
+  return how;
 }
 
 /// Scale and zero point with the input's rank, one element for each.

@@ -10,6 +10,7 @@
 
 #include "GraphBuilder.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "llvm/ADT/SmallVectorExtras.h"
 
 using namespace llvm;
@@ -66,6 +67,33 @@ match(IndexMath &math, ArrayRef<OpFoldResult> from, ArrayRef<OpFoldResult> to) {
   return groups;
 }
 
+/// Asserts that shapes have equally many elements; also where a product of the
+/// second one, which may be of any numbers, is beyond 64 bits.
+static void checkCount(GraphBuilder &g, ArrayRef<OpFoldResult> from,
+                       ArrayRef<OpFoldResult> to, StringRef message) {
+  OpFoldResult count = g.math.product(from), product = g.math.product(to);
+  if (g.math.same(count, product) && getConstantIntValue(product))
+    return;
+  g.math.check(count, product, message);
+  // Divided by each dimension, 1 is left of what is equal, and nothing of what
+  // is less. Where a dimension is 0, products don't overflow.
+  Scalars s{g.b, g.loc};
+  Value one = s.index(1),
+        rest = s.make<arith::MaxUIOp>(g.math.value(count), one);
+  Value fits = s.integer(g.b.getI1Type(), 0);
+  for (OpFoldResult dim : to) {
+    if (isConstantIntValue(dim, 1))
+      continue;
+    Value size = g.math.value(dim);
+    rest = s.make<arith::DivUIOp>(rest, s.make<arith::MaxUIOp>(size, one));
+    fits = s.make<arith::OrIOp>(
+        fits, s.cmp(arith::CmpIPredicate::eq, size, s.index(0)));
+  }
+  fits = s.make<arith::OrIOp>(
+      fits, s.cmp(arith::CmpIPredicate::ne, rest, s.index(0)));
+  cf::AssertOp::create(g.b, g.loc, fits, message);
+}
+
 Value GraphBuilder::collapse(Value input, ArrayRef<OpFoldResult> dims,
                              ArrayRef<ReassociationIndices> groups,
                              Dims &result) {
@@ -103,8 +131,7 @@ Value GraphBuilder::reshape(Value input, ArrayRef<OpFoldResult> from,
                                            ArrayRef<ReassociationIndices>());
   }
   if (from.empty()) {
-    math.check(math.product(to), math.constant(1),
-               "a tensor of one element has another shape");
+    checkCount(*this, from, to, "a tensor of one element has another shape");
     Dims ones(to.size(), math.constant(1));
     input = tensor::ExpandShapeOp::create(
         b, loc, RankedTensorType::get(staticShape(ones), type), input,
@@ -122,7 +149,7 @@ Value GraphBuilder::reshape(Value input, ArrayRef<OpFoldResult> from,
     for (size_t j = 0; j < to.size(); ++j)
       groups->front().to.push_back(j);
     OpFoldResult fromSize = math.product(from), toSize = math.product(to);
-    math.check(fromSize, toSize, "a reshape must keep the number of elements");
+    checkCount(*this, from, to, "a reshape must keep the number of elements");
     // Nothing moves, and a product of open dimensions and 0 is not open.
     if (isConstantIntValue(fromSize, 0) || isConstantIntValue(toSize, 0))
       return empty(to, type);
@@ -157,8 +184,15 @@ Term GraphBuilder::reshape(Term &term, ArrayRef<OpFoldResult> to) {
   result.name = term.name;
   SmallVector<int64_t> shape = staticShape(to);
   bool isStatic = !ShapedType::isDynamicShape(shape);
-  if (term.elements && to.size() <= 1)
+  if (term.elements && to.size() <= 1) {
     result.elements = term.elements;
+    // How many there are is known, also where the shape is not.
+    OpFoldResult count = math.constant(term.elements->size());
+    if (!isStatic) {
+      math.check(to[0], count, "a reshape must keep the number of elements");
+      result.dims[0] = count;
+    }
+  }
   if (term.constant && isStatic)
     result.constant = term.constant.reshape(cast<ShapedType>(
         RankedTensorType::get(shape, term.constant.getElementType())));

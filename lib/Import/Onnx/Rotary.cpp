@@ -73,6 +73,13 @@ static LogicalResult buildRotary(Node &n) {
   Value ids = positions ? n.tensor(3) : Value();
   if (ids && n.in(3).rank() != 2)
     return n.fail("needs position_ids of 2 dimensions");
+  // Positions beyond the tables are clamped.
+  SmallVector<OpFoldResult> read(ArrayRef(cos.dims).drop_back());
+  read.append(sin.dims.begin(), sin.dims.end() - 1);
+  if (ids)
+    read.append(n.in(3).dims);
+  if (failed(n.checkRead(read, dims)))
+    return failure();
   Type type = n.type(x), wide = g.computeType(type);
   Value result = g.generate(dims, type, [&](Scalars s) {
     SmallVector<Value> at;

@@ -14,7 +14,6 @@
 #include "Node.h"
 #include "NodeTable.h"
 
-#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace llvm;
@@ -25,36 +24,6 @@ using arith::CmpIPredicate;
 //===----------------------------------------------------------------------===//
 // What the inputs must be
 //===----------------------------------------------------------------------===//
-
-/// Asserts a condition at run time.
-static void require(Node &n, Value holds, const Twine &message) {
-  cf::AssertOp::create(n.g.b, n.g.loc, holds,
-                       (n.proto.op_type() + ": " + message).str());
-}
-
-/// Asserts a <= c, unless it is known.
-static LogicalResult checkAtMost(Node &n, OpFoldResult a, OpFoldResult c,
-                                 const Twine &message) {
-  GraphBuilder &g = n.g;
-  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
-  if (x && y)
-    return *x <= *y ? success() : n.fail(message);
-  if (g.math.same(a, c))
-    return success();
-  Scalars s{g.b, g.loc};
-  require(n, s.cmp(CmpIPredicate::sle, g.math.value(a), g.math.value(c)),
-          message);
-  return success();
-}
-
-static LogicalResult checkEqual(Node &n, OpFoldResult a, OpFoldResult c,
-                                const Twine &message) {
-  auto x = getConstantIntValue(a), y = getConstantIntValue(c);
-  if (x && y && *x != *y)
-    return n.fail(message);
-  n.g.math.check(a, c, StringRef(n.proto.op_type()) + ": " + message);
-  return success();
-}
 
 /// Asserts -limit <= index < limit for all indices; `limit` is asked for the
 /// number of an index in the last dimension.
@@ -92,8 +61,8 @@ static LogicalResult checkIndices(Node &n, Term &ids,
         return s.make<arith::AndIOp>(v[1],
                                      s.cmp(CmpIPredicate::ult, moved, twice));
       });
-  require(n, tensor::ExtractOp::create(g.b, g.loc, valid, ValueRange()),
-          "an index of " + n.inputName(1) + " is out of range");
+  n.require(tensor::ExtractOp::create(g.b, g.loc, valid, ValueRange()),
+            "an index of " + n.inputName(1) + " is out of range");
   return success();
 }
 
@@ -194,13 +163,13 @@ static LogicalResult buildScatterElements(Node &n) {
   if (ids.rank() != data.rank() || updates.rank() != data.rank())
     return n.fail("needs data, indices and updates of one rank");
   for (int64_t i = 0; i < data.rank(); ++i) {
-    if (failed(checkEqual(n, ids.dims[i], updates.dims[i],
-                          "the shapes of indices and updates differ")))
+    if (failed(n.checkEqual(ids.dims[i], updates.dims[i],
+                            "the shapes of indices and updates differ")))
       return failure();
     if (i != *axis &&
-        failed(checkAtMost(n, ids.dims[i], data.dims[i],
-                           "the indices are more than the data along axis " +
-                               Twine(i))))
+        failed(n.checkAtMost(ids.dims[i], data.dims[i],
+                             "the indices are more than the data along axis " +
+                                 Twine(i))))
       return failure();
   }
   if (failed(checkIndices(n, ids, data.dims[*axis])))
@@ -236,9 +205,9 @@ static LogicalResult buildScatterND(Node &n) {
   if (updates.rank() != int64_t(all.size()))
     return n.fail("needs updates of " + Twine(all.size()) + " dimensions");
   for (auto [own, wanted] : llvm::zip_equal(updates.dims, all))
-    if (failed(checkEqual(n, own, wanted,
-                          "the updates' shape is not that of the indices and "
-                          "a slice of the data")))
+    if (failed(n.checkEqual(own, wanted,
+                            "the updates' shape is not that of the indices and "
+                            "a slice of the data")))
       return failure();
   if (failed(checkIndices(n, ids, ArrayRef(data.dims).take_front(*depth))))
     return failure();
@@ -290,17 +259,16 @@ static LogicalResult buildTensorScatter(Node &n) {
   bool circular = mode == "circular";
   for (int64_t i = 0; i < past.rank(); ++i)
     if (i != *axis &&
-        failed(checkEqual(n, update.dims[i], past.dims[i],
-                          "the shapes of cache and update differ")))
+        failed(n.checkEqual(update.dims[i], past.dims[i],
+                            "the shapes of cache and update differ")))
       return failure();
   OpFoldResult most = past.dims[*axis], count = update.dims[*axis];
-  if (failed(
-          checkAtMost(n, count, most, "the update is longer than the cache")))
+  if (failed(n.checkAtMost(count, most, "the update is longer than the cache")))
     return failure();
   bool given = n.has(2);
   if (given && (n.in(2).rank() != 1 ||
-                failed(checkEqual(n, n.in(2).dims[0], past.dims[0],
-                                  "needs a write index for each batch"))))
+                failed(n.checkEqual(n.in(2).dims[0], past.dims[0],
+                                    "needs a write index for each batch"))))
     return n.in(2).rank() == 1 ? failure()
                                : n.fail("needs write indices of one dimension");
 
@@ -322,11 +290,11 @@ static LogicalResult buildTensorScatter(Node &n) {
                                     s.cmp(CmpIPredicate::ule, end, size));
           return s.make<arith::AndIOp>(v[1], ok);
         });
-    require(n, tensor::ExtractOp::create(g.b, g.loc, valid, ValueRange()),
-            n.inputName(2) +
-                (circular
-                     ? " has an index below 0"
-                     : " has an index at which the update leaves the cache"));
+    n.require(tensor::ExtractOp::create(g.b, g.loc, valid, ValueRange()),
+              n.inputName(2) +
+                  (circular
+                       ? " has an index below 0"
+                       : " has an index at which the update leaves the cache"));
   }
   Type type = n.type(past);
   Value result = g.generate(past.dims, type, [&](Scalars s) -> Value {

@@ -304,7 +304,6 @@ static LogicalResult buildArg(Node &n) {
     return n.fail("removes an axis of each token's values");
   bool last = n.integer("select_last_index", 0);
   bool greatest = n.proto.op_type() == "ArgMax";
-  OpFoldResult dim = x.dims[*axis];
   Dims dims(x.dims), reduced(x.dims);
   reduced.erase(reduced.begin() + *axis);
   if (keep)
@@ -316,19 +315,9 @@ static LogicalResult buildArg(Node &n) {
   OpFoldResult count = g.math.product(reduced);
   if (isConstantIntValue(count, 0))
     return n.set(0, g.make(TensorProto::INT64, g.empty(dims, i64), dims));
-  if (isConstantIntValue(dim, 0) && getConstantIntValue(count))
-    return n.fail("chooses along an axis without elements");
+  if (failed(n.checkRead(x.dims[*axis], reduced)))
+    return failure();
   Scalars outer{g.b, g.loc};
-  if (!getConstantIntValue(dim) || isConstantIntValue(dim, 0)) {
-    auto compared = [&](CmpIPredicate predicate, OpFoldResult a) {
-      return outer.cmp(predicate, g.math.value(a), outer.index(0));
-    };
-    cf::AssertOp::create(
-        g.b, g.loc,
-        outer.make<arith::OrIOp>(compared(CmpIPredicate::ne, dim),
-                                 compared(CmpIPredicate::eq, count)),
-        n.proto.op_type() + " chooses along an axis without elements");
-  }
 
   // A fold of elements and their places: unlike a loop within an elementwise
   // body, it is not repeated for each element of what reads it.

@@ -13,6 +13,7 @@
 #include "StepNode.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace llvm;
 using namespace mlir;
@@ -108,6 +109,16 @@ static void checkComputedZeros(Node &n, ArrayRef<OpFoldResult> from,
                        "set allowzero, if 0 is meant");
 }
 
+/// Whether known dims have a product that no number holds.
+static bool isBeyond64Bits(ArrayRef<OpFoldResult> dims) {
+  SmallVector<int64_t> shape = staticShape(dims);
+  int64_t product = 1;
+  return !ShapedType::isDynamicShape(shape) && !llvm::is_contained(shape, 0) &&
+         llvm::any_of(shape, [&](int64_t dim) {
+           return MulOverflow(product, dim, product);
+         });
+}
+
 /// The dims that a Reshape asks for, of a tensor with these dims.
 static FailureOr<Dims> requested(Node &n, ArrayRef<OpFoldResult> from) {
   GraphBuilder &g = n.g;
@@ -169,6 +180,8 @@ static FailureOr<Dims> requested(Node &n, ArrayRef<OpFoldResult> from) {
         g.math.div(g.math.product(from), g.math.product(others));
     (*to)[*inferred] = rest;
   }
+  if (isBeyond64Bits(*to))
+    return n.fail("asks for more elements than any tensor has");
   auto before = getConstantIntValue(g.math.product(from)),
        after = getConstantIntValue(g.math.product(*to));
   if (before && after && *before != *after)
@@ -452,11 +465,12 @@ static LogicalResult buildExpand(Node &n) {
   std::optional<Dims> shape = n.g.indices(n.in(1));
   if (!shape)
     return n.fail("needs a shape of a known rank");
+  for (OpFoldResult &size : *shape)
+    if (failed(n.checkSize(size)))
+      return failure();
   std::optional<Dims> dims = n.g.broadcast({n.in(0).dims, *shape});
   if (!dims)
     return n.fail("the shape doesn't fit the tensor's");
-  for (OpFoldResult &dim : *dims)
-    dim = n.g.math.max(dim, n.g.math.constant(0));
   return n.set(n.g.elementwise({&n.in(0)}, *dims, n.type(n.in(0)),
                                [](Scalars, ValueRange v) { return v[0]; }),
                *dims);

@@ -11,10 +11,19 @@
 #include "StepNode.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace llvm;
 using namespace mlir;
 using namespace qtale::onnx_import;
+
+/// Larger than any dimension, and far from the largest number.
+static constexpr int64_t largest = int64_t(1) << 40;
+
+static Value bounded(Scalars s, Value value) {
+  return s.make<arith::MinSIOp>(
+      s.make<arith::MaxSIOp>(value, s.index(-largest)), s.index(largest));
+}
 
 /// Elements [begin, begin + size) of an axis.
 static Term part(Node &n, Term &x, int64_t axis, OpFoldResult begin,
@@ -98,10 +107,7 @@ static LogicalResult buildOpenSlice(Node &n, ArrayRef<OpFoldResult> starts,
                            s.cmp(arith::CmpIPredicate::ne, stride, s.index(0)),
                            "Slice: a step is 0");
       // Larger ones than any dimension do the same, and can't overflow.
-      Value most = s.index(int64_t(1) << 40),
-            least = s.index(-(int64_t(1) << 40));
-      stride =
-          s.make<arith::MinSIOp>(s.make<arith::MaxSIOp>(stride, least), most);
+      stride = bounded(s, stride);
       Value isForward = s.cmp(arith::CmpIPredicate::sgt, stride, s.index(0));
       OpFoldResult zero = g.math.constant(0), one = g.math.constant(1);
       // Forwards within [0, dim]; backwards within [0, dim) from, [-1, dim) to.
@@ -174,9 +180,10 @@ static LogicalResult buildSlice(Node &n) {
     if (failed(axis))
       return failure();
     OpFoldResult dim = x.dims[*axis], zero = g.math.constant(0);
-    int64_t step = (*steps)[i];
-    if (step == 0 || step <= -INT32_MAX)
-      return n.fail("has a step of " + Twine(step));
+    // Larger ones than any dimension do the same, and can't overflow.
+    int64_t step = std::clamp((*steps)[i], -largest, largest);
+    if (step == 0)
+      return n.fail("has a step of 0");
     if (step > 0) {
       OpFoldResult begin = g.math.clamp(g.math.wrap((*starts)[i], dim), dim);
       OpFoldResult end = g.math.clamp(g.math.wrap((*ends)[i], dim), dim);
@@ -229,12 +236,18 @@ static LogicalResult buildSplit(Node &n) {
                     " results");
     sizes = *given;
     OpFoldResult total = g.math.constant(0);
+    int64_t sumOfKnown = 0;
     for (OpFoldResult &size : sizes) {
+      if (failed(n.checkSize(size)))
+        return failure();
       auto known = getConstantIntValue(size);
-      if (known && *known < 0)
-        return n.fail("has a size of " + Twine(*known));
+      if (known && AddOverflow(sumOfKnown, *known, sumOfKnown))
+        return n.fail("has sizes that are larger than any dimension");
+      // So that the sum is what it seems.
+      if (!known && failed(n.checkAtMost(
+                        size, dim, "a size is larger than the dimension")))
+        return failure();
       total = g.math.add(total, size);
-      size = g.math.max(size, g.math.constant(0));
     }
     auto sum = getConstantIntValue(total), whole = getConstantIntValue(dim);
     if (sum && whole && *sum != *whole)
@@ -342,8 +355,11 @@ static LogicalResult buildTile(Node &n) {
   if (!repeats || (int64_t)repeats->size() != x.rank())
     return n.fail("needs a number of repeats for each axis");
   Dims dims;
-  for (auto [dim, count] : llvm::zip(x.dims, *repeats))
-    dims.push_back(g.math.max(g.math.mul(dim, count), g.math.constant(0)));
+  for (auto [dim, count] : llvm::zip(x.dims, *repeats)) {
+    if (failed(n.checkSize(count)))
+      return failure();
+    dims.push_back(g.math.mul(dim, count));
+  }
   Value input = g.tensor(x);
   SmallVector<Value> sizes;
   for (OpFoldResult dim : x.dims)
@@ -370,7 +386,7 @@ static LogicalResult buildTrilu(Node &n) {
     std::optional<Dims> k = g.indices(n.in(1));
     if (!k || k->size() != 1)
       return n.fail("needs one number k");
-    diagonal = g.math.value(k->front());
+    diagonal = bounded(Scalars{g.b, g.loc}, g.math.value(k->front()));
   }
   Type type = n.type(x);
   Value value = g.elementwise({&x}, x.dims, type, [&](Scalars s, ValueRange v) {
