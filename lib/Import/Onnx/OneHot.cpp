@@ -48,8 +48,9 @@ static LogicalResult buildOneHot(Node &n) {
   axis += axis < 0 ? rank : 0;
   if (values.rank() != 1)
     return n.fail("needs two values: off and on");
-  g.math.check(values.dims[0], g.math.constant(2),
-               "OneHot: the values must be two");
+  if (failed(n.checkEqual(values.dims[0], g.math.constant(2),
+                          "the values must be two")))
+    return failure();
   Dims dims(indices.dims);
   dims.insert(dims.begin() + axis, g.math.max(*depth, g.math.constant(0)));
   Value size = g.math.value(*depth), list = n.tensor(0), both = n.tensor(2);
@@ -62,8 +63,11 @@ static LogicalResult buildOneHot(Node &n) {
                              isUnsigned(indices.dtype), false);
     Value index =
         arith::IndexCastOp::create(s.b, s.loc, s.b.getIndexType(), number);
-    Value isNegative = s.cmp(CmpIPredicate::slt, index, s.index(0));
-    index = s.select(isNegative, s.make<arith::AddIOp>(index, size), index);
+    // Without a sign there is no counting from the end.
+    if (!isUnsigned(indices.dtype)) {
+      Value isNegative = s.cmp(CmpIPredicate::slt, index, s.index(0));
+      index = s.select(isNegative, s.make<arith::AddIOp>(index, size), index);
+    }
     Value isOn = s.cmp(CmpIPredicate::eq, index, s.loopIndex(axis));
     return s.select(isOn, s.at(both, s.index(1)), s.at(both, s.index(0)));
   });
