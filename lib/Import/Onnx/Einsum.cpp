@@ -11,6 +11,7 @@
 #include "NodeTable.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SmallSet.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace llvm;
@@ -57,6 +58,7 @@ static LogicalResult buildEinsum(Node &n) {
   MapVector<int64_t, OpFoldResult> loops;
   std::map<int64_t, unsigned> uses;
   SmallVector<Labels> operands;
+  SmallSet<int64_t, 4> spread;
   int64_t widest = 0;
   for (auto [i, text] : llvm::enumerate(texts)) {
     Term &x = n.in(i);
@@ -72,6 +74,13 @@ static LogicalResult buildEinsum(Node &n) {
       auto known = loops.insert({label, dim});
       auto a = getConstantIntValue(known.first->second),
            c = getConstantIntValue(dim);
+      // Axes of "..." are broadcast, as those of other operators.
+      if (label < 0 && a != c && (a == 1 || c == 1)) {
+        if (a == 1)
+          known.first->second = dim;
+        spread.insert(label);
+        continue;
+      }
       if (a && c && *a != *c)
         return n.fail("has axes of " + Twine(*a) + " and " + Twine(*c) +
                       " for one letter; sizes must be equal, 1 is not spread");
@@ -95,6 +104,11 @@ static LogicalResult buildEinsum(Node &n) {
         return !loops.count(label) || llvm::count(*result, label) > 1;
       }))
     return n.fail("has a result '" + right + "' with letters of its own");
+
+  if (!llvm::all_of(spread, [&](int64_t label) {
+        return llvm::is_contained(*result, label);
+      }))
+    return n.fail("sums over an axis of '...' of which one input has 1");
 
   auto place = [&](const Labels &labels) {
     return llvm::map_to_vector(labels, [&](int64_t label) -> int64_t {

@@ -479,6 +479,10 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
                      [&] { onnx::checker::check_model(proto); })) ||
       failed(checkAxes(context, model, proto.graph().node())))
     return failure();
+  // Outputs stay as the model declares them, which is checked at run time:
+  // inference, also that before a conversion, adds to them, and not all of that
+  // is true.
+  auto outputs = proto.graph().output();
   flattenHardmax(*proto.mutable_graph()->mutable_node(), model.opset);
   for (onnx::FunctionProto &function : *proto.mutable_functions())
     if (int64_t opset = defaultOpset(function.opset_import()))
@@ -504,9 +508,6 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
       if (output.type().has_tensor_type())
         output.mutable_type()->mutable_tensor_type()->clear_shape();
   });
-  // Outputs stay as the model declares them, which is checked at run time:
-  // inference adds to them, and not all of that is true.
-  auto outputs = proto.graph().output();
   LogicalResult inferred = guarded(context, model, "shapes or types don't fit",
                                    [&] { inferShapes(proto); });
   proto.mutable_graph()->mutable_output()->Swap(&outputs);
