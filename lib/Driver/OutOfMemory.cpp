@@ -54,10 +54,16 @@ extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT void *malloc(size_t size) {
     endOutOfMemory();
   return memory;
 }
+
+// Constructors of libraries ask for memory before main; this runs before them.
+[[gnu::section(".preinit_array"),
+  gnu::used]] static void (*const beforeConstructors)() =
+    qtale::endCleanlyOutOfMemory;
 #endif
 
 void qtale::endCleanlyOutOfMemory() {
-  armed = true;
+  if (armed.exchange(true))
+    return;
   std::set_new_handler(endOutOfMemory);
   llvm::install_bad_alloc_error_handler(
       [](void *, const char *, bool) { endOutOfMemory(); });

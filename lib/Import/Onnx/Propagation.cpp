@@ -5,7 +5,8 @@
 // It makes an entry for each element of each vector, be it known or not, and
 // counts a slice's steps in 32 bits, where a large one is 0 or leaves the list.
 // So it sees operators whose propagation first asks whether the lists are as
-// short as shapes are, and steps as small. Others are not propagated.
+// short as shapes are, and steps as small. Others are not propagated, and what it
+// refuses to compute is left to the importer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -66,8 +67,14 @@ public:
       place->second.PartialDataPropagationFunction(
           [propagate = schema->GetDataPropagationFunction(),
            isSlice = name == "Slice"](onnx::DataPropagationContext &context) {
-            if (areShort(context) && (!isSlice || hasSmallStep(context)))
+            if (!areShort(context) || (isSlice && !hasSmallStep(context)))
+              return;
+            try {
               propagate(context);
+            } catch (const onnx::InferenceError &) {
+              // Numbers that wrap, for one, are no shape, but no error either;
+              // what is one, its builder says.
+            }
           });
     return &place->second;
   }
