@@ -121,6 +121,8 @@ Expected<unsigned> Program::writeRepeat(const RegexNode &node, unsigned next) {
     Expected<unsigned> body = write(child, next);
     if (!body)
       return body;
+    if (*body == next) // an empty child, which would be written for nothing
+      break;
     next = *body;
   }
   return next;

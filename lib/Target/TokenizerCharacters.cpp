@@ -150,10 +150,15 @@ std::optional<CharacterSet> qtale::characterProperty(StringRef written) {
   return std::nullopt;
 }
 
-CharacterSet qtale::wordCharacters() {
+CharacterSet qtale::wordCharactersOfClass() {
   CharacterSet set = *characterProperty("Alphabetic");
   for (StringRef name : {"M", "Nd", "Pc"})
     set |= *category(name);
+  return set;
+}
+
+CharacterSet qtale::wordCharacters() {
+  CharacterSet set = wordCharactersOfClass();
   // Oniguruma's table of Latin 1 has its superscripts and fractions as well.
   for (uint32_t point : {0xb2, 0xb3, 0xb9, 0xbc, 0xbd, 0xbe})
     set |= CharacterSet(point, point);
@@ -161,9 +166,7 @@ CharacterSet qtale::wordCharacters() {
 }
 
 CharacterSet qtale::plainWordCharacters() {
-  CharacterSet set = *characterProperty("Alphabetic");
-  for (StringRef name : {"M", "Nd", "Pc"})
-    set |= *category(name);
+  CharacterSet set = wordCharactersOfClass();
   return set |= CharacterSet(0x200c, 0x200d); // joiners
 }
 

@@ -56,9 +56,10 @@ private:
 /// What \p{NAME} means: a general category, a script or Alphabetic.
 std::optional<CharacterSet> characterProperty(llvm::StringRef name);
 
-/// \w of the regular expressions of pre-tokenizers, and that of the words of
-/// "Whitespace" and "single_word": tokenizers has two.
+/// \w of the regular expressions of pre-tokenizers, alone and as [\w], and that
+/// of the words of "Whitespace" and "single_word": tokenizers has three.
 CharacterSet wordCharacters();
+CharacterSet wordCharactersOfClass();
 CharacterSet plainWordCharacters();
 
 CharacterSet whiteSpace();

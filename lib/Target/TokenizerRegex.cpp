@@ -63,12 +63,13 @@ private:
   Error checkFolding(const std::vector<RegexNode> &items) const;
 
   unsigned depth = 0;
+  bool behind = false; // within "(?<="
 };
 
 } // namespace
 
 Expected<RegexNode> Parser::alternative() {
-  if (++depth > kMaxDepth)
+  if (depth++ > kMaxDepth)
     return refuse("groups more than 100 deep");
   bool outer = ignoreCase; // a "(?i)" holds up to the end of its group
   std::vector<RegexNode> choices;
@@ -123,8 +124,12 @@ Expected<RegexNode> Parser::item() {
   StringRef from = rest;
   Expected<RegexNode> node = atom();
   // "a{2}{3}" and "a{1,3}+" repeat what is repeated.
-  while (node && !rest.empty() && StringRef("?*+{").contains(rest[0]))
+  for (unsigned times = 0;
+       node && !rest.empty() && StringRef("?*+{").contains(rest[0]); ++times) {
+    if (times == kMaxDepth)
+      return refuse("more than 100 repetitions of the same");
     node = repeat(std::move(*node), from);
+  }
   return node;
 }
 
@@ -238,7 +243,12 @@ Expected<RegexNode> Parser::anchor(char name) {
 }
 
 Expected<RegexNode> Parser::look(bool ahead, bool negative, StringRef from) {
+  if (behind && !ahead && negative)
+    return refuse("\"(?<!\" within \"(?<=\"");
+  bool outer = behind;
+  behind |= !ahead && !negative;
   Expected<RegexNode> body = alternative();
+  behind = outer;
   if (!body)
     return body;
   if (!rest.consume_front(")"))
@@ -261,8 +271,6 @@ Expected<RegexNode> Parser::look(bool ahead, bool negative, StringRef from) {
 }
 
 Expected<RegexNode> Parser::group() {
-  if (++depth > kMaxDepth)
-    return refuse("groups more than 100 deep");
   StringRef from = rest;
   rest.consume_front("(");
   struct {
@@ -281,7 +289,7 @@ Expected<RegexNode> Parser::group() {
   else if (rest.consume_front("?-i:"))
     ignoreCase = false;
   else if (!rest.consume_front("?:") && rest.starts_with("?"))
-    return refuse("\"(" + rest.take_front(3) + "\"");
+    return refuse("\"(" + next(3) + "\"");
   Expected<RegexNode> node = alternative();
   ignoreCase = outer;
   if (node && !rest.consume_front(")"))

@@ -13,16 +13,20 @@ using namespace qtale;
 
 static CharacterSet one(uint32_t point) { return CharacterSet(point, point); }
 
-/// The only member, if there is one.
-static std::optional<uint32_t> onlyMember(const CharacterSet &set) {
-  if (set.ranges().size() != 1 ||
-      set.ranges()[0].first != set.ranges()[0].second)
-    return std::nullopt;
-  return set.ranges()[0].first;
-}
-
 Error RegexReader::refuse(const Twine &what) const {
   return createStringError(inconvertibleErrorCode(), "it has " + what);
+}
+
+StringRef RegexReader::next(unsigned count) const {
+  std::string_view behind(rest.data(), rest.size());
+  for (; count && !behind.empty(); --count)
+    behind.remove_prefix(rt::decodeCharacter(behind).length);
+  return rest.drop_back(behind.size());
+}
+
+bool RegexReader::atClass() const {
+  return rest.size() > 1 && rest[0] == '\\' &&
+         StringRef("pPsSdDwW").contains(rest[1]);
 }
 
 /// \p{Lu}, \p{^Lu} and \P{Lu}, behind the letter.
@@ -48,7 +52,7 @@ Expected<CharacterSet> RegexReader::number(StringRef escape) {
     rest = rest.drop_front(std::min(end + 1, rest.size()));
   } else {
     size_t count = escape == "\\u" ? 4 : 2;
-    digits = rest.take_front(count);
+    digits = next(count);
     rest = rest.drop_front(digits.size());
     if (digits.size() < count)
       digits = "";
@@ -64,7 +68,7 @@ Expected<CharacterSet> RegexReader::number(StringRef escape) {
 
 Expected<CharacterSet> RegexReader::escape() {
   char letter = rest[1];
-  StringRef quoted = rest.take_front(2);
+  StringRef quoted = next(2);
   rest = rest.drop_front(2);
   switch (letter) {
   case 'p':
@@ -82,9 +86,10 @@ Expected<CharacterSet> RegexReader::escape() {
   case 'D':
     return characterProperty("Nd")->complement();
   case 'w':
-    return wordCharacters();
-  case 'W':
-    return wordCharacters().complement();
+  case 'W': {
+    CharacterSet set = brackets ? wordCharactersOfClass() : wordCharacters();
+    return letter == 'w' ? set : set.complement();
+  }
   case 'n':
     return one('\n');
   case 'r':
@@ -112,9 +117,9 @@ Expected<CharacterSet> RegexReader::escape() {
 Expected<CharacterSet> RegexReader::character() {
   if (rest[0] == '\\')
     return rest.size() > 1 ? escape() : refuse("a \"\\\" at its end");
-  rt::Character next = rt::decodeCharacter({rest.data(), rest.size()});
-  rest = rest.drop_front(next.length);
-  return one(next.point);
+  rt::Character first = rt::decodeCharacter({rest.data(), rest.size()});
+  rest = rest.drop_front(first.length);
+  return one(first.point);
 }
 
 /// "x", "x-y", "\p{L}" or "[…]".
@@ -124,25 +129,28 @@ Expected<CharacterSet> RegexReader::classItem() {
                   "]\", a POSIX class");
   if (rest[0] == '[')
     return bracket();
+  StringRef written = rest;
+  bool isClass = atClass();
   Expected<CharacterSet> set = character();
-  if (!set)
-    return set;
-  std::optional<uint32_t> from = onlyMember(*set);
-  if (!rest.starts_with("-") || rest.starts_with("-]") ||
-      rest.starts_with("-[") || rest.starts_with("-&&"))
-    return set;
-  if (!from)
-    return set; // a "-" behind \w stands for itself
+  if (!set || !rest.starts_with("-") || rest.starts_with("-]") ||
+      rest.starts_with("-&&"))
+    return set; // a "-" at the end stands for itself
   rest = rest.drop_front();
   if (rest.empty())
     return refuse("a class without an end");
+  auto between = [&] {
+    StringRef from = written.drop_back(rest.size());
+    return ("\"" + from + next(rest[0] == '\\' ? 2 : 1) + "\"").str();
+  };
+  if (isClass || atClass() || rest[0] == '[')
+    return refuse(between() + ", a range with a class at an end");
   Expected<CharacterSet> last = character();
   if (!last)
     return last;
-  std::optional<uint32_t> to = onlyMember(*last);
-  if (!to || *to < *from)
+  uint32_t from = set->ranges()[0].first, to = last->ranges()[0].first;
+  if (to < from)
     return refuse("a range in a class that does not ascend");
-  return CharacterSet(*from, *to);
+  return CharacterSet(from, to);
 }
 
 Expected<CharacterSet> RegexReader::bracket() {

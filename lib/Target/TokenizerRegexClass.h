@@ -25,6 +25,8 @@ protected:
   llvm::Error foldCase(CharacterSet &set) const;
 
   llvm::Error refuse(const llvm::Twine &what) const;
+  /// The next `count` characters of `rest`, to quote them whole.
+  llvm::StringRef next(unsigned count) const;
 
   llvm::StringRef rest;
   bool ignoreCase = false;
@@ -34,8 +36,10 @@ private:
   llvm::Expected<CharacterSet> number(llvm::StringRef escape);
   llvm::Expected<CharacterSet> escape();
   llvm::Expected<CharacterSet> classItem();
+  /// Whether `rest` begins with an escape of many characters: "\w", "\p{L}".
+  bool atClass() const;
 
-  unsigned brackets = 0;
+  unsigned brackets = 0; // open at `rest`
 };
 
 } // namespace qtale

@@ -136,15 +136,25 @@ PATTERNS = {
     r"[a": "a class without an end",
     r"[]": "an empty class",
     r"[z-a]": "a range in a class that does not ascend",
+    r"[\w-a]": r'"\w-a", a range with a class at an end',
+    r"[\d-\w]": r'"\d-\w", a range with a class',
+    r"[\p{L}--a]": r'"\p{L}--", a range with a class',
+    r"[a-\p{Zl}]": r'"a-\p", a range with a class',
+    r"(?<=a|(?<!b))c": '"(?<!" within "(?<="',
+    "\\\u00e9": '"\\\u00e9"',  # a character, not half of one
+    "(?\u4f60a)": '"(?\u4f60a"',
     r"*a": '"*" behind nothing',
     "a\\": 'a "\\" at its end',
     r"\x{110000}": "which is no character",
-    "(" * 200 + "a" + ")" * 200: "groups more than 100 deep",
+    "(" * 101 + "a" + ")" * 101: "groups more than 100 deep",
+    "a" + "{1}" * 100000: "more than 100 repetitions of the same",
 }
 
 
 def refuse(path) -> str:
-    done = subprocess.run([PROGRAM, path], input="", capture_output=True, text=True)
+    done = subprocess.run(
+        [PROGRAM, path], input="", capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith(f"{path}: ")
     return done.stderr

@@ -84,6 +84,11 @@ PATTERNS = [
     *(rf"\p{{{name}}}+" for name in ("Han", "Hangul", "Latin", "Thai", "Alphabetic", "^L")),
     r"\w+",
     r"\W+",
+    # Oniguruma's \w of a class lacks the superscripts and fractions of Latin 1.
+    r"[\w]+",
+    r"[^\w\s]+",
+    r"[\W_]+|(?<=[\w-])\d",
+    r"[a-c-e]|[\d-]+",
     r"\d",
     r"\s",
     r"\S+",
@@ -98,6 +103,10 @@ PATTERNS = [
     r"a?+[ab]|e*+t| ++\S",
     r"\d{2,3}?|o{,2}n|\p{N}{1,3}+",
     r"(?:th(?:e|is)|t)+|\x{4e00}|\u4f60|\x41",
+    r"(?:(?:(?:){1000}){1000}){1000}a",
+    # Groups and looks in a row, more than may lie within another.
+    "|".join(f"(?:{chr(97 + i % 26)})" for i in range(120)),
+    "|".join(f"{chr(97 + i % 26)}(?=e)" for i in range(120)),
 ]
 
 
