@@ -105,7 +105,8 @@ std::vector<Part> AddedTokens::cut(std::string_view text) const {
         end += space;
     if (done < begin)
       parts.push_back({text.substr(done, begin - done), kNone});
-    parts.push_back({text.substr(begin, end - begin), token.id});
+    if (begin < end) // else the token before took it along
+      parts.push_back({text.substr(begin, end - begin), token.id});
     done = end;
   }
   if (done < text.size())

@@ -20,12 +20,15 @@ Error TokenizerReader::error(const Twine &message) const {
   return createStringError(inconvertibleErrorCode(), path + ": " + message);
 }
 
+Error TokenizerReader::refuse(const Twine &message) const {
+  return error(message + "; pass ids (--ids), or compile the model without a "
+                         "tokenizer");
+}
+
 Error TokenizerReader::unsupported(StringRef key, const Twine &value,
                                    StringRef supported) const {
-  return error("\"" + key + "\" is " + value + ", but qtale supports " +
-               supported +
-               "; pass ids (--ids), or compile the model without a "
-               "tokenizer");
+  return refuse("\"" + key + "\" is " + value + ", but qtale supports " +
+                supported);
 }
 
 Error TokenizerReader::onlyKeys(StringRef key, const json::Object &object,

@@ -17,70 +17,153 @@ using namespace qtale::tokenizer;
 
 using Normalize = std::function<std::string(StringRef)>;
 
-static Error readAddedToken(TokenizerReader &reader, const json::Object &token,
-                            const Normalize &normalize) {
-  TokenizerDescription &result = reader.result;
+namespace {
+class AddedReader {
+public:
+  AddedReader(TokenizerReader &reader, Normalize normalize)
+      : reader(reader), result(reader.result), normalize(std::move(normalize)) {
+  }
+
+  Error read(const json::Object &token);
+
+private:
+  struct Token {
+    std::string content;
+    uint32_t id;
+    bool special, singleWord, lstrip, rstrip, normalized;
+  };
+  Expected<Token> readFields(const json::Object &object) const;
+  Error checkId(const Token &token);
+  Error add(const Token &token);
+  std::string name(const Token &token) const {
+    return "\"added_tokens\": \"" + token.content + "\"";
+  }
+
+  TokenizerReader &reader;
+  TokenizerDescription &result;
+  Normalize normalize;
+  StringMap<json::Object> known; // by content
+  StringMap<std::string> names;  // content, by what is matched when normalized
+  std::optional<uint32_t> highest;
+};
+} // namespace
+
+Expected<AddedReader::Token>
+AddedReader::readFields(const json::Object &object) const {
+  Token token;
   Expected<std::string> content =
-      reader.string("added_tokens", token, "content");
+      reader.string("added_tokens", object, "content");
   if (!content)
     return content.takeError();
-  if (Error error = reader.onlyKeys("added_tokens", token,
+  token.content = *content;
+  if (Error error = reader.onlyKeys("added_tokens", object,
                                     {"id", "content", "single_word", "lstrip",
                                      "rstrip", "normalized", "special"}))
-    return error;
-  std::string at = "\"added_tokens\": \"" + *content + "\"";
-  std::optional<int64_t> id = token.getInteger("id");
+    return std::move(error);
+  std::optional<int64_t> id = object.getInteger("id");
   if (!id || *id < 0 || *id >= kMaxIds)
-    return reader.error(at + " needs an \"id\" from 0 to " +
+    return reader.error(name(token) + " needs an \"id\" from 0 to " +
                         Twine(kMaxIds - 1));
+  token.id = static_cast<uint32_t>(*id);
   if (content->empty())
     return reader.error("\"added_tokens\": the content of id " + Twine(*id) +
                         " is empty");
-  bool values[5];
-  const StringRef names[] = {"special", "single_word", "lstrip", "rstrip",
-                             "normalized"};
-  for (int i = 0; i < 5; ++i) {
+  token.special = false;
+  const std::pair<StringRef, bool *> flags[] = {
+      {"special", &token.special},
+      {"single_word", &token.singleWord},
+      {"lstrip", &token.lstrip},
+      {"rstrip", &token.rstrip},
+      {"normalized", &token.normalized}};
+  for (auto [key, flag] : flags) {
     // As in tokenizers, special tokens are matched raw by default.
-    Expected<bool> value =
-        reader.flag("added_tokens", token, names[i], i == 4 && !values[0]);
+    Expected<bool> value = reader.flag("added_tokens", object, key,
+                                       key == "normalized" && !token.special);
     if (!value)
       return value.takeError();
-    values[i] = *value;
+    *flag = *value;
   }
-  auto [special, singleWord, lstrip, rstrip, norm] = values;
-  if (singleWord && result.wordPattern == kNone) {
+  return token;
+}
+
+/// tokenizers passes over the file's ids: a token that is no piece gets the
+/// first id behind the vocabulary's count and the tokens added before it.
+Error AddedReader::checkId(const Token &token) {
+  auto found = result.vocabulary.find(token.content);
+  if (found != result.vocabulary.end() && found->second != token.id)
+    return reader.error(name(token) + " has the id " + Twine(token.id) +
+                        ", but \"model.vocab\" gives it " +
+                        Twine(found->second));
+  if (token.id < result.pieces.size() && result.pieces[token.id] &&
+      result.pieces[token.id]->text != token.content)
+    return reader.error(name(token) + " has the id " + Twine(token.id) +
+                        ", which belongs to \"" +
+                        result.pieces[token.id]->text + "\"");
+  uint32_t next = result.vocabulary.size();
+  if (highest && *highest >= next)
+    next = *highest + 1;
+  if (found == result.vocabulary.end() && token.id != next)
+    return reader.refuse(name(token) + " has the id " + Twine(token.id) +
+                         ", but tokenizers, which counts pieces and tokens, "
+                         "numbers it " +
+                         Twine(next));
+  highest = std::max(highest.value_or(0), token.id);
+  return Error::success();
+}
+
+Error AddedReader::add(const Token &token) {
+  bool isPiece = result.vocabulary.contains(token.content);
+  // A token that is matched in normalized text stands for what it matched
+  // there; one that is also a piece of the model keeps the name by which that
+  // finds it.
+  std::string match =
+      token.normalized ? normalize(token.content) : token.content;
+  if (match.empty())
+    return reader.error(name(token) + " is nothing once it is normalized");
+  if (isPiece && match != token.content && !token.special)
+    return reader.refuse(name(token) + " is a piece of the model, and \"" +
+                         match + "\" once it is normalized");
+  if (token.normalized) {
+    auto [entry, fresh] = names.try_emplace(match, token.content);
+    if (!fresh)
+      return reader.refuse(name(token) + " is \"" + match +
+                           "\" once it is normalized, as is \"" +
+                           entry->second + "\"");
+  }
+  if (token.id >= result.pieces.size())
+    result.pieces.resize(token.id + 1);
+  auto &piece = result.pieces[token.id];
+  piece.emplace();
+  piece->model = isPiece;
+  piece->text = isPiece ? token.content : match;
+  piece->special = token.special;
+
+  uint32_t flags = (token.lstrip ? kStripLeft : 0) |
+                   (token.rstrip ? kStripRight : 0) |
+                   (token.singleWord ? kSingleWord : 0);
+  auto &list = token.normalized ? result.normAdded : result.rawAdded;
+  list.push_back({match, token.id, flags});
+  return Error::success();
+}
+
+Error AddedReader::read(const json::Object &object) {
+  Expected<Token> token = readFields(object);
+  if (!token)
+    return token.takeError();
+  auto [entry, fresh] = known.try_emplace(token->content, object);
+  if (!fresh && entry->second != object)
+    return reader.refuse(name(*token) + " is there twice, with differences");
+  if (!fresh)
+    return Error::success();
+  if (Error error = checkId(*token))
+    return error;
+  if (token->singleWord && result.wordPattern == kNone) {
     Expected<uint32_t> pattern = reader.setPattern(plainWordCharacters());
     if (!pattern)
       return pattern.takeError();
     result.wordPattern = *pattern;
   }
-
-  auto found = result.vocabulary.find(*content);
-  if (found != result.vocabulary.end() && found->second != *id)
-    return reader.error(at + " has the id " + Twine(*id) +
-                        ", but \"model.vocab\" gives it " +
-                        Twine(found->second));
-  if (size_t(*id) >= result.pieces.size())
-    result.pieces.resize(*id + 1);
-  auto &piece = result.pieces[*id];
-  if (piece && piece->text != *content)
-    return reader.error(at + " has the id " + Twine(*id) +
-                        ", which belongs to \"" + piece->text + "\"");
-  // A token matched in normalized text stands for what it matched there; one
-  // that is also a piece of the model keeps the name by which that finds it.
-  std::string match = norm ? normalize(*content) : *content;
-  if (match.empty())
-    return reader.error(at + " is nothing once it is normalized");
-  piece.emplace();
-  piece->model = found != result.vocabulary.end();
-  piece->text = found == result.vocabulary.end() ? match : *content;
-  piece->special = special;
-
-  uint32_t flags = (lstrip ? kStripLeft : 0) | (rstrip ? kStripRight : 0) |
-                   (singleWord ? kSingleWord : 0);
-  auto &list = norm ? result.normAdded : result.rawAdded;
-  list.push_back({match, static_cast<uint32_t>(*id), flags});
-  return Error::success();
+  return add(*token);
 }
 
 Error TokenizerReader::readAddedTokens(const json::Value *addedTokens) {
@@ -103,11 +186,12 @@ Error TokenizerReader::readAddedTokens(const json::Value *addedTokens) {
   Normalize normalize = [&](StringRef text) {
     return normalizer({text.data(), text.size()});
   };
+  AddedReader reader(*this, normalize);
   for (const json::Value &value : *tokens) {
     const json::Object *token = value.getAsObject();
     if (!token)
       return error("\"added_tokens\" must hold objects");
-    if (Error error = readAddedToken(*this, *token, normalize))
+    if (Error error = reader.read(*token))
       return error;
   }
   return Error::success();

@@ -59,6 +59,8 @@ struct TokenizerReader {
   TokenizerDescription &result;
 
   llvm::Error error(const llvm::Twine &message) const;
+  /// What is right in a file but not implemented: says what to do instead.
+  llvm::Error refuse(const llvm::Twine &message) const;
   /// "FILE: KEY is VALUE, but qtale supports SUPPORTED; …".
   llvm::Error unsupported(llvm::StringRef key, const llvm::Twine &value,
                           llvm::StringRef supported) const;

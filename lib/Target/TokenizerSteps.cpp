@@ -45,10 +45,8 @@ TokenizerReader::steps(StringRef key, const json::Value *value,
 Expected<uint32_t> TokenizerReader::regex(StringRef key, StringRef text) {
   Expected<RegexAutomaton> automaton = compileRegex(text);
   if (!automaton)
-    return error("\"" + key + "\": the regular expression \"" + text +
-                 "\" is not supported: " + toString(automaton.takeError()) +
-                 "; pass ids (--ids), or compile the model without a "
-                 "tokenizer");
+    return refuse("\"" + key + "\": the regular expression \"" + text +
+                  "\" is not supported: " + toString(automaton.takeError()));
   result.patterns.push_back(std::move(*automaton));
   return result.patterns.size() - 1;
 }

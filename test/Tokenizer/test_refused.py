@@ -96,6 +96,44 @@ CASES = {
         lambda t: t["added_tokens"].append(token(300, "x")),
         '"x" has the id 300, but "model.vocab" gives it',
     ),
+    "added id that tokenizers would not give": (
+        lambda t: t["added_tokens"].append(token(515, "fresh")),
+        '"fresh" has the id 515, but tokenizers, which counts pieces and tokens, numbers it 512',
+    ),
+    "added ids in another order": (
+        lambda t: t["added_tokens"].extend([token(513, "fresh"), token(512, "new")]),
+        '"fresh" has the id 513, but tokenizers',
+    ),
+    "added token behind a gap of the vocabulary": (
+        lambda t: (
+            t["model"]["vocab"].update(far=600),
+            t["added_tokens"].append(token(601, "fresh")),
+        ),
+        '"fresh" has the id 601, but tokenizers, which counts pieces and tokens, numbers it 513',
+    ),
+    "added twice": (
+        lambda t: t["added_tokens"].extend(
+            [token(512, "fresh"), token(512, "fresh", special=False)]
+        ),
+        '"fresh" is there twice, with differences',
+    ),
+    "added tokens that are one when normalized": (
+        lambda t: (
+            t.update(normalizer={"type": "Lowercase"}),
+            t["added_tokens"].extend(
+                [token(512, "<N>", normalized=True), token(513, "<n>", normalized=True)]
+            ),
+        ),
+        '"<n>" is "<n>" once it is normalized, as is "<N>"',
+    ),
+    "added piece that a normalizer changes": (
+        lambda t: (
+            t.update(normalizer={"type": "Lowercase"}),
+            t["model"]["vocab"].update(Hq=512),
+            t["added_tokens"].append(token(512, "Hq", normalized=True, special=False)),
+        ),
+        '"Hq" is a piece of the model, and "hq" once it is normalized',
+    ),
     "same id twice": (setting("model", "vocab", "twice", to=300), "have the same id 300"),
     "negative id": (setting("model", "vocab", "less", to=-1), 'the id of "less"'),
     "huge id": (setting("model", "vocab", "more", to=2**31), 'the id of "more"'),
