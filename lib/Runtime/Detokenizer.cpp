@@ -22,7 +22,10 @@ static bool parseByte(std::string_view piece, char &byte) {
   if (piece.size() != 6 || piece.substr(0, 3) != "<0x" || piece[5] != '>')
     return false;
   int value = 0;
-  for (char digit : piece.substr(3, 2)) {
+  piece.remove_prefix(3);
+  if (piece[0] == '+') // the definition reads "<0x+A>" so, too
+    piece.remove_prefix(1);
+  for (char digit : piece.substr(0, piece.size() - 1)) {
     int nibble = digit >= '0' && digit <= '9'   ? digit - '0'
                  : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
                  : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
@@ -45,8 +48,9 @@ static bool endsWith(std::string_view text, std::string_view part) {
          text.substr(text.size() - part.size()) == part;
 }
 
+/// `first`: it is the first token; `begins`: no text was made yet.
 static std::string decode(const TokenizerView &tables, std::string_view piece,
-                          bool atBegin) {
+                          bool first, bool &begins) {
   std::string result(piece);
   Section steps = tables.header().decode;
   for (uint32_t i = 0; i < steps.count; ++i) {
@@ -58,7 +62,7 @@ static std::string decode(const TokenizerView &tables, std::string_view piece,
       replaceAll(result, from, to);
       break;
     case StepKind::Metaspace:
-      replaceAll(result, from, atBegin ? std::string_view() : to);
+      replaceAll(result, from, first ? std::string_view() : to);
       break;
     case StepKind::ByteFallback:
       if (parseByte(result, byte))
@@ -76,8 +80,11 @@ static std::string decode(const TokenizerView &tables, std::string_view piece,
         result.erase(result.size() - from.size());
       break;
     case StepKind::StripText:
-      if (atBegin && startsWith(result, from))
-        result.erase(0, from.size());
+      if (begins && !result.empty()) {
+        begins = false;
+        if (startsWith(result, from))
+          result.erase(0, from.size());
+      }
       break;
     default: // no step of a decoder
       break;
@@ -96,8 +103,9 @@ int32_t qtale::rt::detokenize(const uint8_t *tables, uint64_t bytes,
   if (int32_t code = view.open(tables, bytes, error))
     return code;
   Section pieces = view.header().pieces;
-  bool atBegin =
+  bool begins =
       previous < 0 || static_cast<uint32_t>(previous) == view.header().bos;
+  bool first = begins;
   size_t needed = 0;
   try {
     for (size_t i = 0; i < count; ++i) {
@@ -110,8 +118,8 @@ int32_t qtale::rt::detokenize(const uint8_t *tables, uint64_t bytes,
       Piece piece = view.at<Piece>(pieces, ids[i]);
       if (piece.text.offset == kNone || piece.flags & kSpecial)
         continue;
-      std::string decoded = decode(view, view.text(piece.text), atBegin);
-      atBegin = false;
+      std::string decoded = decode(view, view.text(piece.text), first, begins);
+      first = false;
       if (needed < capacity)
         std::memcpy(text + needed, decoded.data(),
                     std::min(decoded.size(), capacity - needed));

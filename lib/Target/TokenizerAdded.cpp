@@ -194,5 +194,14 @@ Error TokenizerReader::readAddedTokens(const json::Value *addedTokens) {
     if (Error error = reader.read(*token))
       return error;
   }
+  // What begins behind such a token may still be of the text's first character.
+  bool first = llvm::any_of(result.split, [](const auto &step) {
+    return step.kind == StepKind::Metaspace && step.flags & kPrependFirst;
+  });
+  if (first && !result.normalize.empty() && !result.normAdded.empty())
+    return unsupported("pre_tokenizer.prepend_scheme",
+                       "\"first\", with a normalizer and added tokens that "
+                       "are \"normalized\"",
+                       "\"always\" and \"never\" there");
   return Error::success();
 }

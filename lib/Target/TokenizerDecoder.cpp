@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../Runtime/Utf8.h"
 #include "TokenizerDescription.h"
 
 using namespace llvm;
@@ -31,8 +32,10 @@ Error DecoderReader::readStrip(const json::Object &step) {
   Expected<std::string> content = reader.string("decoder", step, "content");
   if (!content)
     return content.takeError();
-  if (content->empty())
-    return reader.error("\"decoder.content\" of \"Strip\" is empty");
+  rt::Character first = rt::decodeCharacter(*content);
+  if (content->empty() || size_t(first.length) != content->size())
+    return reader.error(
+        "\"decoder.content\" of \"Strip\" must be one character");
   int64_t start = step.getInteger("start").value_or(0);
   int64_t stop = step.getInteger("stop").value_or(0);
   constexpr int64_t kMost = 1000;
@@ -54,6 +57,10 @@ Error DecoderReader::readStrip(const json::Object &step) {
   if (start > 1 || stripped)
     return reader.unsupported("decoder.start", Twine(start),
                               "one \"Strip\" with 0 or 1 behind \"Fuse\"");
+  // The bytes of other characters may be spread over tokens.
+  if (content->size() > 1)
+    return reader.unsupported("decoder.content", "\"" + *content + "\"",
+                              "ASCII in \"Strip\" behind \"Fuse\"");
   stripped = true;
   if (start == 1)
     steps.push_back({StepKind::StripText, *content, ""});
@@ -102,11 +109,13 @@ static Error readByteLevel(TokenizerReader &reader,
                            ArrayRef<const json::Object *> steps) {
   TokenizerDescription &result = reader.result;
   for (const json::Object *step : steps)
+    // Behind it all is one text, which is joined already.
     if (StringRef type = step->getString("type").value_or("absent");
-        type != "ByteLevel" && type != "Fuse")
+        type != (step == steps[0] ? "ByteLevel" : "Fuse"))
       return reader.unsupported(
-          "decoder.type", "\"" + type + "\"",
-          "\"ByteLevel\" where the pre-tokenizer is of that kind");
+          "decoder.type",
+          "\"" + type + "\"" + (step == steps[0] ? "" : " behind another step"),
+          "\"ByteLevel\" alone where the pre-tokenizer is of that kind");
   for (std::optional<TokenizerDescription::Piece> &piece : result.pieces) {
     if (!piece)
       continue;

@@ -100,6 +100,12 @@ static Error readMerges(TokenizerReader &reader, const json::Object &model) {
 }
 
 Error TokenizerReader::readModel(const json::Object &model) {
+  for (StringRef key :
+       {"type", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"})
+    if (const json::Value *value = model.get(key);
+        value && value->kind() != json::Value::String &&
+        (value->kind() != json::Value::Null || key == "type"))
+      return error("\"model." + key + "\" must be a string");
   // Files of old versions name no type; only BPE has merges.
   StringRef type =
       model.getString("type").value_or(model.get("merges") ? "BPE" : "absent");
@@ -108,8 +114,10 @@ Error TokenizerReader::readModel(const json::Object &model) {
                        "\"BPE\" (also of byte level)");
   if (Error error = onlyKeys("model", model, kModelKeys))
     return error;
-  if (model.getNumber("dropout").value_or(0) != 0)
-    return unsupported("model.dropout", "a number", "null");
+  if (const json::Value *dropout = model.get("dropout");
+      dropout && dropout->kind() != json::Value::Null &&
+      dropout->getAsNumber() != 0.0)
+    return unsupported("model.dropout", "not 0", "null");
   for (StringRef key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (auto text = model.getString(key); text && !text->empty())
       return unsupported(("model." + key).str(), "\"" + *text + "\"", "null");

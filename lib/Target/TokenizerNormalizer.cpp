@@ -74,5 +74,11 @@ Error TokenizerReader::readNormalizer(const json::Value *normalizer) {
   for (const json::Object *step : *list)
     if (Error error = readStep(*this, *step))
       return error;
+  removesBegin = llvm::any_of(result.normalize, [](const auto &step) {
+    bool replaces =
+        step.kind == StepKind::Replace || step.kind == StepKind::ReplacePattern;
+    return (replaces && step.to.empty()) ||
+           (step.kind == StepKind::Strip && step.flags & kLeft);
+  });
   return Error::success();
 }

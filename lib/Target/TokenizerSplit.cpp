@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "TokenizerDescription.h"
+#include <set>
 
 using namespace llvm;
 using namespace qtale;
@@ -64,6 +65,15 @@ Expected<uint32_t> SplitReader::behavior() const {
       "and \"Contiguous\"");
 }
 
+static bool spellsAllBytes(const TokenizerDescription &description) {
+  std::set<std::string> bytes;
+  for (const auto &piece : description.vocabulary)
+    if (auto spelled = decodeByteLevel(piece.first());
+        spelled && spelled->size() == 1)
+      bytes.insert(*spelled);
+  return bytes.size() == 256;
+}
+
 Error SplitReader::readByteLevel() {
   if (Error error = reader.onlyKeys(
           "pre_tokenizer", step,
@@ -77,6 +87,11 @@ Error SplitReader::readByteLevel() {
       reader.flag("pre_tokenizer", step, "use_regex", true);
   if (!useRegex)
     return useRegex.takeError();
+  if (reader.result.flags & kByteFallback && !spellsAllBytes(reader.result))
+    return reader.unsupported(
+        "model.byte_fallback", "true",
+        "false with \"ByteLevel\", unless \"model.vocab\" "
+        "has all of its 256 characters");
   reader.result.flags |= kByteLevel;
   if (*prefix)
     reader.result.split.push_back({StepKind::PrefixSpace, "", ""});
@@ -89,6 +104,19 @@ Error SplitReader::readMetaspace() {
   std::string marker, scheme;
   if (Error error = reader.readMetaspace("pre_tokenizer", step, marker, scheme))
     return error;
+  // It would have to know where a word began before the steps changed it.
+  std::vector<TokenizerDescription::Step> &steps = reader.result.split;
+  if (scheme == "first" && llvm::any_of(steps, [](const auto &before) {
+        return before.kind == StepKind::Metaspace;
+      }))
+    return reader.unsupported("pre_tokenizer.prepend_scheme",
+                              "\"first\" behind another \"Metaspace\"",
+                              "it in the first one");
+  if (scheme == "first" && reader.removesBegin)
+    return reader.unsupported(
+        "pre_tokenizer.prepend_scheme",
+        "\"first\" behind a normalizer that takes characters away",
+        "\"always\" and \"never\" there");
   Expected<bool> words = reader.flag("pre_tokenizer", step, "split", true);
   if (!words)
     return words.takeError();
@@ -96,7 +124,7 @@ Error SplitReader::readMetaspace() {
       (*words ? kSplitWords : 0) | (scheme == "always"  ? kPrependAlways
                                     : scheme == "first" ? kPrependFirst
                                                         : 0);
-  reader.result.split.push_back({StepKind::Metaspace, marker, "", flags});
+  steps.push_back({StepKind::Metaspace, marker, "", flags});
   return Error::success();
 }
 

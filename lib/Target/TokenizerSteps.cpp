@@ -134,11 +134,12 @@ Error TokenizerReader::readMetaspace(StringRef key, const json::Object &object,
   Expected<bool> prefix = flag(key, object, "add_prefix_space", true);
   if (!prefix)
     return prefix.takeError();
-  scheme = object.getString("prepend_scheme")
-               .value_or(*prefix ? "always" : "never")
-               .str();
+  scheme = object.getString("prepend_scheme").value_or("always").str();
   if (!is_contained({"always", "first", "never"}, scheme))
     return unsupported((key + ".prepend_scheme").str(), "\"" + scheme + "\"",
                        "\"always\", \"first\" and \"never\"");
+  if (!*prefix && scheme != "never")
+    return this->error("\"" + key + ".add_prefix_space\" is false, but \"" +
+                       key + ".prepend_scheme\" is \"" + scheme + "\"");
   return Error::success();
 }

@@ -6,7 +6,8 @@ import json
 import subprocess
 
 import pytest
-from test_tokenizer import token
+from families import sequence
+from test_tokenizer import metaspace, token
 from tokenizer_driver import PROGRAM, tok512_text
 
 MARKER = "\u2581"
@@ -31,13 +32,16 @@ CASES = {
     "unigram": (setting("model", "type", to="Unigram"), '"model.type" is "Unigram"'),
     "wordpiece": (setting("model", "type", to="WordPiece"), '"model.type" is "WordPiece"'),
     "byte level with a decoder of another kind": (
-        setting("pre_tokenizer", to={"type": "ByteLevel", "add_prefix_space": False}),
+        lambda t: t.update(
+            pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False},
+            model={**t["model"], "byte_fallback": False},
+        ),
         '"decoder.type" is "Replace"',
     ),
     "behind byte level": (
-        setting(
-            "pre_tokenizer",
-            to={"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]},
+        lambda t: t.update(
+            pre_tokenizer=sequence("pretokenizers", {"type": "ByteLevel"}, {"type": "Digits"}),
+            model={**t["model"], "byte_fallback": False},
         ),
         '"pre_tokenizer.type" is "Digits" behind "ByteLevel"',
     ),
@@ -73,6 +77,107 @@ CASES = {
         lambda t: t["post_processor"]["single"].append({"SpecialToken": {"id": "</s>"}}),
         '"</s>" after the text',
     ),
+    "two tokens before": (
+        lambda t: t["post_processor"]["single"].insert(0, {"SpecialToken": {"id": "</s>"}}),
+        'a template with "</s>", which "special_tokens" gives no id',
+    ),
+    "a second token before": (
+        lambda t: (
+            t["post_processor"]["single"].insert(1, {"SpecialToken": {"id": "</s>"}}),
+            t["post_processor"]["special_tokens"].update(
+                {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}
+            ),
+        ),
+        'a template with "</s>" as a second token',
+    ),
+    "a token of two ids": (
+        setting("post_processor", "special_tokens", "<s>", "ids", to=[1, 2]),
+        'a template with "<s>", which "special_tokens" gives no id, or not a single one',
+    ),
+    "a token of no known id": (
+        setting("post_processor", "special_tokens", "<s>", "ids", to=[5000]),
+        'a template with "<s>", which "special_tokens" gives no id, or not a single one',
+    ),
+    "the text twice": (
+        lambda t: t["post_processor"]["single"].append({"Sequence": {"id": "A"}}),
+        'a template with another text, "A"',
+    ),
+    "another text": (
+        setting("post_processor", "single", 1, to={"Sequence": {"id": "B"}}),
+        'a template with another text, "B"',
+    ),
+    "no text": (lambda t: t["post_processor"]["single"].pop(), "a template with no text"),
+    "two templates": (
+        lambda t: t.update(post_processor=sequence("processors", *[t["post_processor"]] * 2)),
+        '"post_processor" is several templates',
+    ),
+    "fused before byte level": (
+        lambda t: t.update(
+            pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False},
+            decoder=sequence("decoders", {"type": "Fuse"}, {"type": "ByteLevel"}),
+            model={**t["model"], "byte_fallback": False},
+        ),
+        '"decoder.type" is "Fuse"',
+    ),
+    "byte level twice": (
+        lambda t: t.update(
+            pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False},
+            decoder=sequence("decoders", {"type": "ByteLevel"}, {"type": "ByteLevel"}),
+            model={**t["model"], "byte_fallback": False},
+        ),
+        '"decoder.type" is "ByteLevel" behind another step',
+    ),
+    "byte level that falls back": (
+        setting("pre_tokenizer", to={"type": "ByteLevel", "add_prefix_space": False}),
+        '"model.byte_fallback" is true',
+    ),
+    "first behind a strip": (
+        lambda t: t.update(
+            normalizer={"type": "Strip", "strip_left": True, "strip_right": False},
+            pre_tokenizer=metaspace("first"),
+        ),
+        '"first" behind a normalizer that takes characters away',
+    ),
+    "first behind a replacement by nothing": (
+        lambda t: t.update(
+            normalizer={"type": "Replace", "pattern": {"Regex": "^ +"}, "content": ""},
+            pre_tokenizer=metaspace("first"),
+        ),
+        '"first" behind a normalizer that takes characters away',
+    ),
+    "first with tokens in normalized text": (
+        lambda t: (
+            t.update(normalizer={"type": "NFD"}, pre_tokenizer=metaspace("first")),
+            t["added_tokens"].append(token(512, "<e>", normalized=True)),
+        ),
+        '"first", with a normalizer and added tokens that are "normalized"',
+    ),
+    "first behind another": (
+        setting(
+            "pre_tokenizer",
+            to=sequence("pretokenizers", metaspace("never"), metaspace("first")),
+        ),
+        '"first" behind another "Metaspace"',
+    ),
+    "prefix that is none": (
+        setting("pre_tokenizer", to={**metaspace("first"), "add_prefix_space": False}),
+        '"pre_tokenizer.add_prefix_space" is false, but "pre_tokenizer.prepend_scheme" is "first"',
+    ),
+    "strip of a word": (
+        setting("decoder", "decoders", 3, "content", to="ab"),
+        '"decoder.content" of "Strip" must be one character',
+    ),
+    "strip of what may be cut": (
+        setting("decoder", "decoders", 3, "content", to=MARKER),
+        '"decoder.content" is "\u2581"',
+    ),
+    "dropout that is none": (setting("model", "dropout", to="0.1"), '"model.dropout"'),
+    "unk that is none": (setting("model", "unk_token", to=5), '"model.unk_token" must be a string'),
+    "prefix of a piece": (
+        setting("model", "continuing_subword_prefix", to=5),
+        '"model.continuing_subword_prefix" must be a string',
+    ),
+    "type that is none": (setting("model", "type", to=None), '"model.type" must be a string'),
     "post-processor": (
         setting("post_processor", to={"type": "BertProcessing"}),
         '"post_processor.type" is "BertProcessing"',

@@ -189,6 +189,17 @@ def test_added_tokens_of_white_space_and_twice(tmp_path: Path):
 DECODERS = {
     "strip": [{"type": "Strip", "content": "e", "start": 1, "stop": 0}, {"type": "Fuse"}],
     "regex": [{"type": "Replace", "pattern": {"Regex": "[a-e]+"}, "content": "-"}],
+    "strip of the text": [
+        {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+        {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ],
+    "strip behind a metaspace": [
+        {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ],
     "metaspace": [
         {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never", "split": True}
     ],
@@ -199,7 +210,18 @@ DECODERS = {
 def test_decoder(name: str, tmp_path: Path):
     tokenizer = json.loads(family("llama2"))
     tokenizer["decoder"] = sequence("decoders", *DECODERS[name])
-    compare(json.dumps(tokenizer), tmp_path, NASTY + awkward_texts(300, seed=14))
+    # Read as a byte by the definition: digits may have a sign there.
+    tokenizer["model"]["vocab"]["<0x+A>"] = len(tokenizer["model"]["vocab"])
+    tokenizer["added_tokens"] = tokenizer["added_tokens"][:3]
+    text = json.dumps(tokenizer)
+    compare(text, tmp_path, NASTY + awkward_texts(300, seed=14))
+    # What begins a text, in any order, also where the first tokens give nothing.
+    vocabulary = tokenizer["model"]["vocab"]
+    ids = [vocabulary[p] for p in ("<0x20>", "<0x+A>", "\u2581", "h", "</s>")]
+    lists = [list(some) for n in (1, 2, 3) for some in itertools.product(ids, repeat=n)]
+    ours = Driver(text, tmp_path).decode([(-1, some) for some in lists])
+    wanted = Tokenizer.from_str(text).decode_batch(lists, skip_special_tokens=True)
+    assert [decoded.decode() for decoded in ours] == wanted
 
 
 @pytest.mark.parametrize("name", FAMILIES)
