@@ -10,11 +10,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from qtale.handle import Handle
 from qtale.profiling import Profile
 from qtale.routing import Routing
 from qtale.session import Session, Tokens, as_tokens, step_sessions
+
+Child = TypeVar("Child", Session, Profile)
 
 
 def load(path: str | os.PathLike, weights: str | os.PathLike | None = None) -> Artifact:
@@ -66,6 +70,7 @@ class Tokenizer:
     def decode_bytes(self, ids: Tokens, previous: int = -1) -> bytes:
         """Bytes of the ids. previous: the token before them (-1: they are the beginning)."""
         array = as_tokens(ids)
+        previous = capi.integer("previous", previous, bits=32)
         capacity = 16 * len(array) + 16
         while True:
             text = ctypes.create_string_buffer(capacity)
@@ -94,8 +99,9 @@ class Artifact:
 
     def __init__(self, path: str | os.PathLike, weights: str | os.PathLike | None = None):
         self.path = Path(path)
-        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-        self._profiles: weakref.WeakSet[Profile] = weakref.WeakSet()
+        self._children: weakref.WeakSet[Session | Profile] = weakref.WeakSet()
+        # Reentrant: the garbage collector may end others while it is held.
+        self._lock = threading.RLock()
         self._library = capi.Library(self.path)
         self.api = self._library.api
         pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
@@ -224,17 +230,22 @@ class Artifact:
         Of routed models: threshold and ratio as Session's, of which one may be given (the model's
         own threshold); record keeps what ran for Session.kept and Session.probability.
         """
+        threads = None if threads is None else capi.integer("threads", threads)
         if threads is not None and threads < 1:
             raise Error("INVALID_ARGUMENT", f"threads must be at least 1, but is {threads}")
         if threshold is not None and ratio is not None:
             raise Error(
                 "INVALID_ARGUMENT", "a session takes a threshold or a ratio, which sets thresholds"
             )
-        options = capi.SessionOptions(threads=threads or 0, max_rows=max_rows, record=bool(record))
+        options = capi.SessionOptions(
+            threads=threads or 0,
+            max_rows=capi.integer("max_rows", max_rows),
+            record=bool(record),
+        )
         pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
         with self.handle.use() as model:
             capi.check(self.api.session_create(model, options, pointer, error), error)
-        session = self.adopt(pointer)
+            session = self.adopt(Session(self, pointer))
         try:
             if threshold is not None:
                 session.threshold = threshold
@@ -245,11 +256,11 @@ class Artifact:
             raise
         return session
 
-    def adopt(self, pointer: ctypes.c_void_p) -> Session:
-        """A session of this model that C has made."""
-        session = Session(self, pointer)
-        self._sessions.add(session)
-        return session
+    def adopt(self, child: Child) -> Child:
+        """Closes it when this artifact is closed."""
+        with self._lock:
+            self._children.add(child)
+        return child
 
     def profile(self, events: int = 0) -> Profile:
         """Measures what each operation takes: set it as Session.profile, or give it to run.
@@ -262,12 +273,11 @@ class Artifact:
                 f"{self.path}: was compiled by a version of qtale without profiles; compile it "
                 "again",
             )
+        events = capi.integer("events", events)
         pointer, error = ctypes.c_void_p(), capi.ErrorStruct()
         with self.handle.use() as model:
             capi.check(self.api.profile_create(model, events, pointer, error), error)
-        profile = Profile(self, pointer)
-        self._profiles.add(profile)
-        return profile
+            return self.adopt(Profile(self, pointer))
 
     def step(
         self, items: Sequence[tuple[Session, Tokens]], logits: str = "last"
@@ -285,7 +295,9 @@ class Artifact:
 
     def close(self) -> None:
         """Closes its sessions and profiles, and unloads it."""
-        for child in [*self._sessions, *self._profiles]:
+        with self._lock:
+            children = [*self._children]
+        for child in children:
             child.close()
         self.handle.close()
 

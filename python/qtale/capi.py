@@ -285,6 +285,15 @@ class Api(ctypes.Structure):
     ]
 
 
+def integer(name: str, value: object, bits: int = 64) -> int:
+    """For a call that takes so many bits: ctypes would cut off all others."""
+    if not isinstance(value, (int, np.integer)) or not -1 << bits - 1 <= value < 1 << bits - 1:
+        raise Error(
+            "INVALID_ARGUMENT", f"{name} must be an integer of {bits} bits, but is {value!r}"
+        )
+    return int(value)
+
+
 def check(code: int, error: ErrorStruct) -> None:
     """Raises what a call answered, unless it succeeded."""
     if code != OK:

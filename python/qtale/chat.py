@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 #: What holds a model's template, in the order in which Hugging Face looks.
 FILES = ("chat_template.jinja", "tokenizer_config.json")
-_SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
+_SPECIAL = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
 
 
 class ChatTemplate:
@@ -40,6 +48,8 @@ class ChatTemplate:
             self._template = _environment(jinja2).from_string(source)
         except jinja2.TemplateError as error:
             raise UserError(f"{name}: not a chat template: {error}") from error
+        except RecursionError as error:
+            raise UserError(f"{name}: not a chat template: too deeply nested") from error
 
     @classmethod
     def find(cls, path: str | Path) -> ChatTemplate:
@@ -47,7 +57,8 @@ class ChatTemplate:
         path = Path(path)
         folder = path if path.is_dir() else path.parent
         config = _config(folder / "tokenizer_config.json")
-        tokens = {name: _token(config[name]) for name in _SPECIAL if config.get(name)}
+        texts = {name: _token(config.get(name)) for name in _SPECIAL}
+        tokens = {name: text for name, text in texts.items() if text}
         for file in [folder / name for name in FILES] if path.is_dir() else [path]:
             if not file.is_file():
                 continue
@@ -75,6 +86,8 @@ class ChatTemplate:
         # A template is the model's program: whatever it does wrong is the model's or its input's.
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise UserError(f"{self.name}: {error}") from error
+        except RecursionError as error:
+            raise UserError(f"{self.name}: too deeply nested, or it calls itself") from error
 
 
 def chat_prompt(
@@ -91,10 +104,7 @@ def chat_prompt(
 
 def read_messages(path: Path) -> list[dict[str, Any]]:
     """[{"role": …, "content": …}, …] of a JSON file, or that list as "messages"."""
-    try:
-        value = json.loads(_read(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from error
+    value = _json(path)
     messages = value.get("messages") if isinstance(value, dict) else value
     try:
         _check(messages)
@@ -167,21 +177,28 @@ def _read(path: Path) -> str:
         raise UserError(f"{path}: not UTF-8: {error}") from error
 
 
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: too deeply nested") from error
+
+
 def _config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        value = json.loads(_read(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from error
+    value = _json(path)
     if not isinstance(value, dict):
         raise UserError(f"{path}: must be a JSON object")
     return value
 
 
-def _token(value: Any) -> str:
+def _token(value: Any) -> str | None:
     """A token is its text, or an object that says how it is matched."""
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value)
+    text = value.get("content") if isinstance(value, dict) else value
+    return None if text is None else str(text)
 
 
 def _default(value: Any) -> str | None:

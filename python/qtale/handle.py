@@ -35,6 +35,10 @@ class Handle:
         self.closed = False
         if parent is not None:
             with parent._lock:
+                # A child is made while its parent is in use, so only a mistake gets here; the code
+                # that would free it may be gone.
+                if parent.closed:
+                    raise Error("INVALID_ARGUMENT", f"the {parent._what} is closed")
                 parent._children += 1
 
     @contextmanager

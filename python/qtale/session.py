@@ -184,16 +184,16 @@ class Session:
 
     def truncate(self, length: int) -> None:
         """Forgets all from position `length` on."""
-        error = capi.ErrorStruct()
+        length, error = capi.integer("length", length), capi.ErrorStruct()
         with self.handle.use() as session:
             capi.check(self.artifact.api.session_truncate(session, length, error), error)
 
     def fork(self) -> Session:
         """A second session with the same content; both go on independently."""
         twin, error = ctypes.c_void_p(), capi.ErrorStruct()
-        with self.handle.use() as session:
+        with self.artifact.handle.use(), self.handle.use() as session:
             capi.check(self.artifact.api.session_fork(session, twin, error), error)
-        fork = self.artifact.adopt(twin)
+            fork = self.artifact.adopt(Session(self.artifact, twin))
         fork._ratio, fork._budget = self._ratio, self._budget
         return fork
 

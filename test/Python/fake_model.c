@@ -27,7 +27,7 @@ enum { ALL = 1 };
 #endif
 
 struct qtale_model {
-  int sessions;
+  _Atomic int sessions; // made and ended by several threads
 };
 
 struct qtale_session {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import re
@@ -16,6 +17,7 @@ import pytest
 
 import qtale
 from qtale import capi
+from qtale.handle import Handle
 
 HEADER = Path(__file__).resolve().parents[2] / "include/qtale/Runtime/qtale.h"
 
@@ -291,6 +293,75 @@ def test_close_while_in_use(fake: Path):
         assert codes == ["BUSY"]
     s.close()
     a.close()
+
+
+def test_close_while_a_session_is_made(fake: Path):
+    """Another thread closes between C's answer and the moment when the artifact knows of it."""
+
+    def close() -> None:
+        thread = threading.Thread(target=lambda: codes.append(code_of(a.close)[0]))
+        thread.start()
+        thread.join()
+
+    def adopt(child):
+        close()
+        return qtale.Artifact.adopt(a, child)
+
+    a, codes = qtale.load(fake), []
+    s = a.session()
+    a.adopt = adopt
+    made = [a.session(), a.session().fork()]
+    assert codes == ["BUSY"] * 3
+    assert s.handle.closed
+    del a.adopt
+    a.close()
+    assert all(child.handle.closed for child in made)
+    with pytest.raises(qtale.Error, match="the artifact is closed"):
+        Handle("session", capi.ctypes.c_void_p(1), lambda pointer: None, parent=a.handle)
+
+
+def test_close_while_others_make_sessions(fake: Path):
+    """The fake aborts where a model is closed before its sessions."""
+
+    def work() -> None:
+        while not a.handle.closed:
+            try:
+                some = [a.session() for _ in range(5)]
+                [s.fork().step([3]) for s in some]
+            except qtale.Error as error:
+                codes.add(error.code)
+
+    a, codes = qtale.load(fake), set()
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while not a.handle.closed:
+        with contextlib.suppress(qtale.Error):
+            a.close()
+    for thread in threads:
+        thread.join()
+    assert codes <= {"BUSY", "INVALID_ARGUMENT"}
+
+
+def test_integers_beyond_what_c_takes(a: qtale.Artifact):
+    """ctypes would cut off their upper bits."""
+    s = a.session()
+    s.step([3, 4, 5])
+    for name, call in (
+        ("length", lambda value: s.truncate(value)),
+        ("threads", lambda value: a.session(threads=value)),
+        ("max_rows", lambda value: a.session(max_rows=value)),
+        ("events", lambda value: a.profile(events=value)),
+        ("previous", lambda value: a.tokenizer.decode([3], previous=value)),
+    ):
+        for value in (2**64 + 1, -(2**64), 2**63, 1.5, None if name == "length" else "1"):
+            code, message = code_of(call, value)
+            assert code == "INVALID_ARGUMENT"
+            assert message.startswith(f"{name} must be an integer of ")
+    assert code_of(a.tokenizer.decode, [3], previous=2**32 + 1)[0] == "INVALID_ARGUMENT"
+    assert s.position == 3
+    s.truncate(np.int64(1))
+    assert s.position == 1
 
 
 def test_two_in_one_process(a: qtale.Artifact, fake: Path, tmp_path: Path):

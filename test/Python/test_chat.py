@@ -154,6 +154,27 @@ def test_where_a_template_is_found(tmp_path: Path):
         ChatTemplate.find(tmp_path)
 
 
+def test_tokens_of_a_configuration(tmp_path: Path):
+    names = ["bos_token", "sep_token", "cls_token", "mask_token"]
+    config = {name: f"<{name}>" for name in names} | {"bos_token": {"content": None}}
+    source = "".join(f"{{{{ {name} }}}}" for name in names)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": source}))
+    assert ChatTemplate.find(tmp_path).render(HI) == "<sep_token><cls_token><mask_token>"
+
+
+def test_what_is_nested_too_deeply_is_an_error(tmp_path: Path):
+    endless = "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"
+    with pytest.raises(UserError, match="template: too deeply nested, or it calls itself"):
+        ChatTemplate(endless).render(HI)
+    with pytest.raises(UserError, match="m: not a chat template: too deeply nested"):
+        ChatTemplate("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", name="m")
+    (tmp_path / "tokenizer_config.json").write_text('{"a": ' + "[" * 100000)
+    with pytest.raises(UserError, match=r"tokenizer_config\.json: too deeply nested"):
+        ChatTemplate.find(tmp_path)
+    with pytest.raises(UserError, match=r"tokenizer_config\.json: too deeply nested"):
+        read_messages(tmp_path / "tokenizer_config.json")
+
+
 def test_messages_of_a_file(tmp_path: Path):
     path = tmp_path / "talk.json"
     for value in (TALK, {"messages": TALK}):

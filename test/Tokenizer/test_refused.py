@@ -320,6 +320,11 @@ def test_no_file_and_no_json(tmp_path):
     assert "not JSON" in refuse(broken)
     broken.write_text("[1]")
     assert "must be a JSON object" in refuse(broken)
+    for begin in ("[", '{"a":'):
+        broken.write_text('{"model":' + begin * 200000)
+        assert "more than 100 deep" in refuse(broken)
+    broken.write_text('{"a": "' + "[" * 200 + '\\"' + "[" * 200 + '"}')
+    assert 'has the key "a"' in refuse(broken)
 
 
 def test_a_cut_file_never_crashes(tmp_path):

@@ -4,6 +4,8 @@
 //   commit   DIR/name          written, closed and renamed
 //   else     nothing is left
 //
+// Devices and pipes are written to as they are.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef QTALE_LIB_RUNTIME_RUN_WHOLEFILE_H

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -167,6 +168,28 @@ def test_stats_that_cannot_be_written(tmp_path):
         assert (done.code, done.out) == (1, "")
         assert message in done.err
         assert str(path) in done.err
+
+
+def test_stats_through_a_pipe_and_a_link(tmp_path):
+    """Neither becomes a file."""
+    routed("--prompt", "", f"--stats={tmp_path}/s.json")
+    keys = json.loads((tmp_path / "s.json").read_text()).keys()
+    pipe, target, link = tmp_path / "pipe", tmp_path / "target", tmp_path / "link"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        done = routed("--prompt", "", f"--stats={pipe}")
+        text = reader.stdout.read()
+    assert (done.code, pipe.is_fifo()) == (0, True)
+    assert json.loads(text).keys() == keys
+    target.write_text("earlier")
+    link.symlink_to(target)
+    routed("--prompt", "", f"--stats={link}")
+    assert link.is_symlink()
+    assert json.loads(target.read_text()).keys() == keys
+    done = routed("--prompt", "", "--stats=/dev/full")
+    assert done.code == 1
+    assert "cannot write '/dev/full': No space left" in done.err
+    assert {p.name for p in tmp_path.iterdir()} == {"s.json", "pipe", "target", "link"}
 
 
 def test_a_failure_leaves_the_earlier_stats(tmp_path):
