@@ -32,8 +32,8 @@ Error DecoderReader::readStrip(const json::Object &step) {
   Expected<std::string> content = reader.string("decoder", step, "content");
   if (!content)
     return content.takeError();
-  rt::Character first = rt::decodeCharacter(*content);
-  if (content->empty() || size_t(first.length) != content->size())
+  if (content->empty() ||
+      rt::decodeCharacter(*content).length != content->size())
     return reader.error(
         "\"decoder.content\" of \"Strip\" must be one character");
   int64_t start = step.getInteger("start").value_or(0);

@@ -57,7 +57,7 @@ struct TokenizerDescription {
 struct TokenizerReader {
   llvm::StringRef path;
   TokenizerDescription &result;
-  bool removesBegin = false; // the normalizer may, of a text
+  bool movesBegin = false; // the normalizer may, of a text
 
   llvm::Error error(const llvm::Twine &message) const;
   /// What is right in a file but not implemented: says what to do instead.

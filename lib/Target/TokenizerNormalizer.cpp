@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../Runtime/Utf8.h"
 #include "TokenizerDescription.h"
 
 using namespace llvm;
@@ -74,11 +75,13 @@ Error TokenizerReader::readNormalizer(const json::Value *normalizer) {
   for (const json::Object *step : *list)
     if (Error error = readStep(*this, *step))
       return error;
-  removesBegin = llvm::any_of(result.normalize, [](const auto &step) {
-    bool replaces =
-        step.kind == StepKind::Replace || step.kind == StepKind::ReplacePattern;
-    return (replaces && step.to.empty()) ||
-           (step.kind == StepKind::Strip && step.flags & kLeft);
+  movesBegin = llvm::any_of(result.normalize, [](const auto &step) {
+    return step.kind == StepKind::Prepend ||
+           step.kind == StepKind::ReplacePattern ||
+           (step.kind == StepKind::Strip && step.flags & kLeft) ||
+           (step.kind == StepKind::Replace &&
+            (step.to.empty() ||
+             rt::decodeCharacter(step.from).length != step.from.size()));
   });
   return Error::success();
 }

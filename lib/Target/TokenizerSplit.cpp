@@ -104,19 +104,26 @@ Error SplitReader::readMetaspace() {
   std::string marker, scheme;
   if (Error error = reader.readMetaspace("pre_tokenizer", step, marker, scheme))
     return error;
-  // It would have to know where a word began before the steps changed it.
+  // tokenizers asks whether a word is made of the text's first character, which
+  // is not known any more where steps have moved it.
   std::vector<TokenizerDescription::Step> &steps = reader.result.split;
-  if (scheme == "first" && llvm::any_of(steps, [](const auto &before) {
+  bool first = scheme == "first";
+  if (first && llvm::any_of(steps, [](const auto &before) {
         return before.kind == StepKind::Metaspace;
       }))
     return reader.unsupported("pre_tokenizer.prepend_scheme",
                               "\"first\" behind another \"Metaspace\"",
                               "it in the first one");
-  if (scheme == "first" && reader.removesBegin)
+  if (first && reader.movesBegin)
     return reader.unsupported(
         "pre_tokenizer.prepend_scheme",
-        "\"first\" behind a normalizer that takes characters away",
-        "\"always\" and \"never\" there");
+        "\"first\" behind a normalizer that may move the begin of a text",
+        "it behind normal forms, \"Lowercase\", \"Strip\" at the right and "
+        "\"Replace\" of one character");
+  if (first && !reader.result.normalize.empty() && !steps.empty())
+    return reader.unsupported("pre_tokenizer.prepend_scheme",
+                              "\"first\" behind a normalizer and other steps",
+                              "it in the first step");
   Expected<bool> words = reader.flag("pre_tokenizer", step, "split", true);
   if (!words)
     return words.takeError();

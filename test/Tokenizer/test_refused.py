@@ -136,14 +136,25 @@ CASES = {
             normalizer={"type": "Strip", "strip_left": True, "strip_right": False},
             pre_tokenizer=metaspace("first"),
         ),
-        '"first" behind a normalizer that takes characters away',
+        '"first" behind a normalizer that may move the begin of a text',
     ),
     "first behind a replacement by nothing": (
         lambda t: t.update(
             normalizer={"type": "Replace", "pattern": {"Regex": "^ +"}, "content": ""},
             pre_tokenizer=metaspace("first"),
         ),
-        '"first" behind a normalizer that takes characters away',
+        '"first" behind a normalizer that may move the begin of a text',
+    ),
+    "first behind a prefix": (
+        setting("pre_tokenizer", to=metaspace("first")),
+        '"first" behind a normalizer that may move the begin of a text',
+    ),
+    "first behind a split of what is normalized": (
+        lambda t: t.update(
+            normalizer={"type": "NFKC"},
+            pre_tokenizer=sequence("pretokenizers", {"type": "Digits"}, metaspace("first")),
+        ),
+        '"first" behind a normalizer and other steps',
     ),
     "first with tokens in normalized text": (
         lambda t: (
@@ -165,6 +176,10 @@ CASES = {
     ),
     "strip of a word": (
         setting("decoder", "decoders", 3, "content", to="ab"),
+        '"decoder.content" of "Strip" must be one character',
+    ),
+    "strip of nothing": (
+        setting("decoder", "decoders", 3, "content", to=""),
         '"decoder.content" of "Strip" must be one character',
     ),
     "strip of what may be cut": (

@@ -116,6 +116,22 @@ def test_normalizer(name: str, tmp_path: Path):
     compare(changed(normalizer=NORMALIZERS[name]), tmp_path, texts + UNICODE)
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFKD", "Lowercase"])
+def test_first_behind_a_normalizer(form: str, tmp_path: Path):
+    """A marker goes before what is made of the text's first character."""
+    tokenizer = json.loads(family("mistral"))
+    right = {"type": "Strip", "strip_left": False, "strip_right": True}
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": "__"}
+    tokenizer["normalizer"] = sequence("normalizers", {"type": form}, right, space)
+    for added in tokenizer["added_tokens"]:
+        added["normalized"] = False
+    text = json.dumps(tokenizer)
+    texts = NASTY + awkward_texts(500, seed=16) + [" \u0301a", "\ufb01", "\u0130a", " <s> a"]
+    oracle = Tokenizer.from_str(text)
+    expected = [e.ids for e in oracle.encode_batch(texts, add_special_tokens=False)]
+    assert Driver(text, tmp_path).encode([t.encode() for t in texts]) == expected
+
+
 @pytest.mark.parametrize("name", PRE_TOKENIZERS)
 def test_pre_tokenizer(name: str, tmp_path: Path):
     steps = sequence("pretokenizers", PRE_TOKENIZERS[name], byte_level())
