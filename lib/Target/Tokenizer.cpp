@@ -11,12 +11,11 @@
 #include "qtale/Target/Tokenizer.h"
 #include "../Runtime/Utf8.h"
 #include "TokenizerDescription.h"
+#include "qtale/Support/Json.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 using namespace llvm;
 using namespace qtale;
-
-static constexpr unsigned kMaxDepth = 100;
 
 Error TokenizerReader::error(const Twine &message) const {
   return createStringError(inconvertibleErrorCode(), path + ": " + message);
@@ -117,33 +116,15 @@ static std::string joinSurrogates(StringRef text) {
   return result;
 }
 
-/// Whether lists and objects lie within each other more than `depth` times:
-/// LLVM's parser and its values call themselves, and end with the stack.
-static bool isDeeper(StringRef text, unsigned depth) {
-  unsigned open = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') {
-      for (++i; i < text.size() && text[i] != '"'; ++i)
-        if (text[i] == '\\')
-          ++i;
-    } else if (text[i] == '[' || text[i] == '{') {
-      if (++open > depth)
-        return true;
-    } else if (open && (text[i] == ']' || text[i] == '}')) {
-      --open;
-    }
-  }
-  return false;
-}
-
 Expected<std::vector<uint8_t>> qtale::buildTokenizerTables(StringRef path) {
   TokenizerDescription description;
   TokenizerReader reader{path, description};
   auto buffer = MemoryBuffer::getFile(path);
   if (!buffer)
     return reader.error(buffer.getError().message());
-  if (isDeeper((*buffer)->getBuffer(), kMaxDepth))
-    return reader.error("has lists and objects more than " + Twine(kMaxDepth) +
+  if (isJsonTooDeep((*buffer)->getBuffer()))
+    return reader.error("has lists and objects more than " +
+                        Twine(maxJsonDepth) +
                         " deep; is this a tokenizer.json?");
   Expected<json::Value> parsed =
       json::parse(joinSurrogates((*buffer)->getBuffer()));

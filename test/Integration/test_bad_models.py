@@ -231,7 +231,8 @@ def test_broken_tokenizer(
 
 
 def test_broken_generation_config(model: Path, tmp_path: Path):
-    for text in ("{", "[]", '{"eos_token_id": "two"}', '{"eos_token_id": [2, -3]}'):
+    texts = ["{", "[]", '{"eos_token_id": "two"}', '{"eos_token_id": [2, -3]}', "[" * 200_000]
+    for text in texts:
         model.with_name("generation_config.json").write_text(text)
         said = refuses(QTALE_COMPILE, model, "-o", tmp_path / "m.so", folder=tmp_path)
         assert "generation_config.json" in said

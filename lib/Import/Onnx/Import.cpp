@@ -7,6 +7,7 @@
 #include "qtale/Import/Onnx/Import.h"
 #include "Entries.h"
 #include "Model.h"
+#include "qtale/Support/Json.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -33,6 +34,9 @@ static LogicalResult readGenerationConfig(const Model &model, ModuleOp module) {
   auto buffer = MemoryBuffer::getFile(path);
   if (!buffer)
     return emitError(loc) << "can't be read: " << buffer.getError().message();
+  if (isJsonTooDeep((*buffer)->getBuffer()))
+    return emitError(loc) << "has lists and objects more than " << maxJsonDepth
+                          << " deep; is this a generation_config.json?";
   Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
   if (!parsed)
     return emitError(loc) << "is not JSON: " << toString(parsed.takeError());
