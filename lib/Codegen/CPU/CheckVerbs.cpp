@@ -22,9 +22,14 @@ static bool isVerb(Operation *op) {
              GatherRowsOp, ScatterRowsOp, CompactOp, RecordOp>(op);
 }
 
-static bool isPacked(Type type) {
+/// Whether a tensor has one of these encodings.
+template <typename... Encodings> static bool hasEncoding(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && isa_and_nonnull<PackedAttr, IntAttr>(tensor.getEncoding());
+  return tensor && isa_and_nonnull<Encodings...>(tensor.getEncoding());
+}
+
+static bool isWeight(Type type) {
+  return hasEncoding<PackedAttr, IntAttr>(type);
 }
 
 static LogicalResult checkParam(ParamOp param, ModuleOp level) {
@@ -46,11 +51,11 @@ static LogicalResult checkOperation(Operation *op, func::FuncOp entry) {
   if (isQTale && !verb && !isa<ParamOp, LaunchOp, YieldOp>(op))
     return op->emitError("may not stand before stage 'kernels'");
   for (OpOperand *matrix : getMatrixOperands(op))
-    if (!isPacked(matrix->get().getType()))
+    if (!hasEncoding<PackedAttr>(matrix->get().getType()))
       return op->emitError("its weight is not packed: ")
              << matrix->get().getType();
   for (Type type : op->getResultTypes())
-    if (isPacked(type) && !isa<ParamOp>(op))
+    if (isWeight(type) && !isa<ParamOp>(op))
       return op->emitError("gives ") << type << ", but only weights are packed";
   for (Value operand : op->getOperands()) {
     if (!isa<KVCacheType>(operand.getType()))
@@ -65,7 +70,7 @@ static LogicalResult checkOperation(Operation *op, func::FuncOp entry) {
 
 LogicalResult qtale::checkVerbs(func::FuncOp entry, ModuleOp level) {
   for (BlockArgument argument : entry.getArguments())
-    if (isPacked(argument.getType()))
+    if (isWeight(argument.getType()))
       return entry.emitError("takes ")
              << argument.getType() << ", but only weights are packed";
   WalkResult result = entry.walk([&](Operation *op) {

@@ -102,3 +102,17 @@ module @"x86-64-v3" {
     return %x : tensor<32x64xf32, #packed>
   }
 }
+
+// -----
+
+#w = #qtale.source<file = "w.bin", offset = 0, bytes = 2048, type = tensor<8x64xf32>>
+#int4 = #qtale.int<bits = 4, group = 32>
+qtale.weight @w : tensor<8x64xf32, #int4> = #qtale.quantize<#w, #int4> {offset = 0}
+module @"x86-64-v3" {
+  func.func @main(%context: !qtale.context, %x: tensor<?x64xf32>) -> tensor<?x8xf32> {
+    %w = qtale.param @w : tensor<8x64xf32, #int4>
+    // expected-error@+1 {{its weight is not packed: 'tensor<8x64xf32, #qtale.int<bits = 4, group = 32>>'}}
+    %y = qtale.matmul %x, %w : tensor<?x64xf32>, tensor<8x64xf32, #int4> -> tensor<?x8xf32>
+    return %y : tensor<?x8xf32>
+  }
+}
