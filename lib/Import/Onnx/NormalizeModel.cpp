@@ -10,9 +10,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Inference.h"
 #include "Model.h"
 #include "NodeTable.h"
-#include "Propagation.h"
 #include "Subgraphs.h"
 #include "VerbFunctions.h"
 
@@ -248,36 +248,6 @@ static void noteVerbs(MLIRContext *context, Model &model) {
   }
 }
 
-/// Axes are within what tensors can have: ONNX's inference cuts them down to 32
-/// bits, and takes what is left for an index.
-static LogicalResult
-checkAxes(MLIRContext *context, const Model &model,
-          const google::protobuf::RepeatedPtrField<onnx::NodeProto> &nodes) {
-  constexpr int64_t most = 1 << 16;
-  for (const onnx::NodeProto &node : nodes) {
-    LogicalResult inside = success();
-    eachSubgraph(node, [&](const onnx::GraphProto &inner) {
-      if (succeeded(inside))
-        inside = checkAxes(context, model, inner.node());
-    });
-    if (failed(inside))
-      return failure();
-    for (const onnx::AttributeProto &attribute : node.attribute()) {
-      if (attribute.name() != "axis" && attribute.name() != "axes")
-        continue;
-      SmallVector<int64_t> axes(attribute.ints().begin(),
-                                attribute.ints().end());
-      axes.push_back(attribute.i());
-      for (int64_t axis : axes)
-        if (axis < -most || axis > most)
-          return emitError(model.loc(context, node))
-                 << node.op_type() << ": attribute '" << attribute.name()
-                 << "' names axis " << axis << ", which no tensor has";
-    }
-  }
-  return success();
-}
-
 namespace {
 
 /// How many nodes there are once functions stand in the place of their calls.
@@ -334,9 +304,6 @@ static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
   onnx::ModelProto &proto = model.proto;
   if (!proto.functions_size())
     return success();
-  for (const onnx::FunctionProto &function : proto.functions())
-    if (failed(checkAxes(context, model, function.node())))
-      return failure();
   if (InlinedNodes(proto).count(proto.graph().node()) > InlinedNodes::most)
     return emitError(model.loc(context))
            << "with its functions inlined, the model has more than "
@@ -477,7 +444,7 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
                      [&] { onnx::checker::check_model(proto); })) ||
-      failed(checkAxes(context, model, proto.graph().node())))
+      failed(checkAttributes(context, model)))
     return failure();
   // Outputs stay as the model declares them, which is checked at run time:
   // inference, also that before a conversion, adds to them, and not all of that
@@ -488,8 +455,7 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
     if (int64_t opset = defaultOpset(function.opset_import()))
       flattenHardmax(*function.mutable_node(), opset);
   if (failed(inlineFunctions(context, model)) ||
-      // Now also those that functions are called with.
-      failed(checkAxes(context, model, proto.graph().node())) ||
+      failed(checkAttributes(context, model)) ||
       failed(convert(context, model)) ||
       failed(sortNodes(context, model, *proto.mutable_graph())) ||
       failed(liftInitializers(context, model)) ||

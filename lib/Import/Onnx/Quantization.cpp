@@ -35,15 +35,13 @@ static FailureOr<Spread> spreadOfScale(Node &n) {
   Term &x = n.in(0), &scale = n.in(1);
   // Larger ones than any dimension do the same, and can't overflow.
   int64_t block = std::min(n.integer("block_size", 0), int64_t(1) << 40);
+  // Many exporters write one number as a vector of one element.
   if (scale.rank() == 0 ||
-      (scale.rank() == 1 && scale.isScalar() && x.rank() != 1))
+      (scale.rank() == 1 && scale.isScalar() && (x.rank() != 1 || block == 0)))
     return Spread{Spread::Tensor, 0, 0};
   FailureOr<int64_t> axis = n.axis(x, n.integer("axis", 1));
-  if (failed(axis)) {
-    if (x.rank() == 1 && scale.isScalar())
-      return Spread{Spread::Tensor, 0, 0};
+  if (failed(axis))
     return failure();
-  }
   if (block == 0) {
     std::string message =
         ("needs a scale for each element of axis " + Twine(*axis)).str();
