@@ -8,123 +8,26 @@
 // short as shapes are, and steps as small. Others are not propagated, and what it
 // refuses to compute is left to the importer.
 //
-// It cuts axes down to 32 bits and takes what is left for an index, and does not
-// get past a character of an equation that has no meaning.
+// It cuts axes down to 32 bits and takes what is left for an index, reads as many
+// sizes as there are outputs from as many as an attribute says, does not get past a
+// character of an equation that has no meaning, and makes a dimension for each of
+// the numbers that a tensor is expanded to. Such nodes are refused before. ONNX's
+// converter and inliner infer by themselves, so that theirs follows one of ours.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Inference.h"
-#include "Subgraphs.h"
 
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/implementation.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/Twine.h"
 #include <map>
+#include <stdexcept>
 
 using namespace llvm;
-using namespace mlir;
 using namespace qtale::onnx_import;
-
-/// Whether the operands of an equation are letters and at most one "..." each.
-static bool hasOnlyLetters(std::string equation) {
-  llvm::erase(equation, ' ');
-  StringRef operands = StringRef(equation).split("->").first;
-  return llvm::all_of(llvm::split(operands, ','), [](StringRef text) {
-    auto [before, after] = text.split("...");
-    return llvm::all_of(before, isAlpha) && llvm::all_of(after, isAlpha);
-  });
-}
-
-namespace {
-
-/// Checks attributes of these names, and those of functions' calls that become
-/// one of them.
-class AttributeCheck {
-public:
-  AttributeCheck(MLIRContext *context, const Model &model)
-      : context(context), model(model) {}
-
-  LogicalResult run() {
-    const onnx::ModelProto &proto = model.proto;
-    // Functions call functions: until there are no more names.
-    for (unsigned known = 0; known != names.size();) {
-      known = names.size();
-      for (const onnx::FunctionProto &function : proto.functions())
-        collect(function.node());
-    }
-    for (const onnx::FunctionProto &function : proto.functions())
-      if (failed(check(function.attribute_proto(), function.name(),
-                       model.loc(context))) ||
-          failed(check(function.node())))
-        return failure();
-    return check(proto.graph().node());
-  }
-
-private:
-  using Nodes = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
-  using Attributes = google::protobuf::RepeatedPtrField<onnx::AttributeProto>;
-
-  /// What a function's attributes are called that become such attributes.
-  void collect(const Nodes &nodes) {
-    for (const onnx::NodeProto &node : nodes) {
-      for (const onnx::AttributeProto &attribute : node.attribute())
-        if (!attribute.ref_attr_name().empty() &&
-            names.contains(attribute.name()))
-          names.insert(attribute.ref_attr_name());
-      eachSubgraph(
-          node, [&](const onnx::GraphProto &inner) { collect(inner.node()); });
-    }
-  }
-
-  LogicalResult check(const Nodes &nodes) {
-    for (const onnx::NodeProto &node : nodes) {
-      LogicalResult inside =
-          check(node.attribute(), node.op_type(), model.loc(context, node));
-      eachSubgraph(node, [&](const onnx::GraphProto &inner) {
-        if (succeeded(inside))
-          inside = check(inner.node());
-      });
-      if (failed(inside))
-        return failure();
-    }
-    return success();
-  }
-
-  LogicalResult check(const Attributes &attributes, StringRef owner,
-                      Location loc) {
-    constexpr int64_t most = 1 << 16;
-    for (const onnx::AttributeProto &attribute : attributes) {
-      if (!names.contains(attribute.name()))
-        continue;
-      SmallVector<int64_t> axes(attribute.ints().begin(),
-                                attribute.ints().end());
-      axes.push_back(attribute.i());
-      for (int64_t axis : axes)
-        if (axis < -most || axis > most)
-          return emitError(loc)
-                 << owner << ": attribute '" << attribute.name()
-                 << "' names axis " << axis << ", which no tensor has";
-      if (!hasOnlyLetters(attribute.s()))
-        return emitError(loc)
-               << owner << ": attribute '" << attribute.name()
-               << "' has more than letters, '...' and ',' before its '->'";
-    }
-    return success();
-  }
-
-  MLIRContext *context;
-  const Model &model;
-  llvm::StringSet<> names{"axis", "axes", "equation"};
-};
-
-} // namespace
-
-LogicalResult qtale::onnx_import::checkAttributes(MLIRContext *context,
-                                                  const Model &model) {
-  return AttributeCheck(context, model).run();
-}
 
 /// Longer than all lists that shapes are made of.
 static constexpr int64_t mostEntries = 1024;
@@ -160,6 +63,52 @@ static bool hasSmallStep(onnx::DataPropagationContext &context) {
   return true;
 }
 
+/// Larger than any axis of a tensor.
+static constexpr int64_t mostAxes = 1 << 16;
+
+/// Whether the operands of an equation are letters and at most one "..." each.
+static bool hasOnlyLetters(std::string equation) {
+  llvm::erase(equation, ' ');
+  StringRef operands = StringRef(equation).split("->").first;
+  return llvm::all_of(llvm::split(operands, ','), [](StringRef text) {
+    auto [before, after] = text.split("...");
+    return llvm::all_of(before, isAlpha) && llvm::all_of(after, isAlpha);
+  });
+}
+
+/// What inference takes on faith. Its own errors it may keep to itself.
+static void checkAttributes(const onnx::InferenceContext &context) {
+  auto refuse = [&](const Twine &why) {
+    throw std::logic_error((context.getDisplayName() + ": " + why).str());
+  };
+  for (const char *name : {"axis", "axes"})
+    if (const onnx::AttributeProto *attribute = context.getAttribute(name)) {
+      SmallVector<int64_t> axes(attribute->ints().begin(),
+                                attribute->ints().end());
+      axes.push_back(attribute->i());
+      for (int64_t axis : axes)
+        if (axis < -mostAxes || axis > mostAxes)
+          refuse("attribute '" + Twine(name) + "' names axis " + Twine(axis) +
+                 ", which no tensor has");
+    }
+  const onnx::AttributeProto *equation = context.getAttribute("equation");
+  if (equation && !hasOnlyLetters(equation->s()))
+    refuse("attribute 'equation' has more than letters, '...' and ',' before "
+           "its '->'");
+  const onnx::AttributeProto *parts = context.getAttribute("num_outputs");
+  if (parts && parts->i() != (int64_t)context.getNumOutputs())
+    refuse("attribute 'num_outputs' is " + Twine(parts->i()) + " for " +
+           Twine(context.getNumOutputs()) + " outputs");
+}
+
+static void checkExpansion(const onnx::InferenceContext &context) {
+  const onnx::TypeProto *type = context.getInputType(1);
+  if (type && type->tensor_type().shape().dim_size() == 1 &&
+      type->tensor_type().shape().dim(0).dim_value() > mostAxes)
+    throw std::logic_error(context.getDisplayName() +
+                           ": has a shape of more axes than any tensor");
+}
+
 namespace {
 
 class Guarded : public onnx::ISchemaRegistry {
@@ -168,10 +117,19 @@ public:
                                   const std::string &domain) const override {
     const onnx::OpSchema *schema =
         onnx::OpSchemaRegistry::Schema(name, version, domain);
-    if (!schema || !schema->has_data_propagation_function())
-      return schema;
+    if (!schema)
+      return nullptr;
     auto [place, isNew] = guarded.try_emplace(schema, *schema);
-    if (isNew)
+    if (isNew && schema->has_type_and_shape_inference_function())
+      place->second.TypeAndShapeInferenceFunction(
+          [infer = schema->GetTypeAndShapeInferenceFunction(),
+           isExpand = name == "Expand"](onnx::InferenceContext &context) {
+            checkAttributes(context);
+            if (isExpand)
+              checkExpansion(context);
+            infer(context);
+          });
+    if (isNew && schema->has_data_propagation_function())
       place->second.PartialDataPropagationFunction(
           [propagate = schema->GetDataPropagationFunction(),
            isSlice = name == "Slice"](onnx::DataPropagationContext &context) {
@@ -199,4 +157,9 @@ void qtale::onnx_import::inferShapes(onnx::ModelProto &model) {
       model, &schemas,
       onnx::ShapeInferenceOptions(/*check_type=*/true, /*error_mode=*/1,
                                   /*data_propagation=*/true));
+}
+
+void qtale::onnx_import::inferWhatFits(onnx::ModelProto &model) {
+  Guarded schemas;
+  onnx::shape_inference::InferShapes(model, &schemas);
 }

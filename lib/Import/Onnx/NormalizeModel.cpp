@@ -20,7 +20,6 @@
 #include "onnx/checker.h"
 #include "onnx/defs/schema.h"
 #include "onnx/inliner/inliner.h"
-#include "onnx/shape_inference/implementation.h"
 #include "onnx/version_converter/convert.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -313,7 +312,7 @@ static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
   noteVerbs(context, model);
   return guarded(context, model, "ONNX can't inline the functions", [&] {
     // A function of another opset is converted, for which types are needed.
-    onnx::shape_inference::InferShapes(proto);
+    inferWhatFits(proto);
     onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
   });
 }
@@ -364,6 +363,9 @@ static LogicalResult convert(MLIRContext *context, Model &model) {
     return success();
   onnx::ModelProto &proto = model.proto;
   auto metadata = proto.metadata_props();
+  if (failed(guarded(context, model, "shapes or types don't fit",
+                     [&] { inferWhatFits(proto); })))
+    return failure();
   if (failed(guarded(
           context, model,
           "ONNX can't convert the model from opset " +
@@ -443,8 +445,7 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
       failed(checkPorts(context, model)))
     return failure();
   if (failed(guarded(context, model, "ONNX's checker refuses the model",
-                     [&] { onnx::checker::check_model(proto); })) ||
-      failed(checkAttributes(context, model)))
+                     [&] { onnx::checker::check_model(proto); })))
     return failure();
   // Outputs stay as the model declares them, which is checked at run time:
   // inference, also that before a conversion, adds to them, and not all of that
@@ -455,7 +456,6 @@ static LogicalResult normalize(MLIRContext *context, Model &model) {
     if (int64_t opset = defaultOpset(function.opset_import()))
       flattenHardmax(*function.mutable_node(), opset);
   if (failed(inlineFunctions(context, model)) ||
-      failed(checkAttributes(context, model)) ||
       failed(convert(context, model)) ||
       failed(sortNodes(context, model, *proto.mutable_graph())) ||
       failed(liftInitializers(context, model)) ||
