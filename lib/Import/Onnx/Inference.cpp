@@ -1,4 +1,4 @@
-//===- Inference.cpp - ONNX's inference, within limits ------------------===//
+//===- Inference.cpp - ONNX's inference, within limits --------------------===//
 //
 //   Shape -> Slice -> Concat -> Reshape      ONNX computes such lists, too
 //

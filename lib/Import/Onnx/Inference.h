@@ -1,4 +1,4 @@
-//===- Inference.h - ONNX's inference, within limits --------------------===//
+//===- Inference.h - ONNX's inference, within limits ----------------------===//
 
 #ifndef QTALE_LIB_IMPORT_ONNX_INFERENCE_H
 #define QTALE_LIB_IMPORT_ONNX_INFERENCE_H
