@@ -18,6 +18,7 @@
 
 #include "llvm/Support/Endian.h"
 #include <algorithm>
+#include <cmath>
 
 using namespace mlir;
 using namespace qtale;
@@ -229,9 +230,28 @@ private:
       largest = putLane<uint16_t>(
           weights, row, first, width, floatToBfloat,
           [](uint16_t bfloat) { return uint32_t(bfloat) << 16; });
-    if (largest < infinityBits)
+    if (largest < infinityBits || element.isF32())
       return Error::success();
-    return problem("is not a finite number in the weights' type", row, first);
+    return checkLost(weights, row, first, width);
+  }
+
+  /// Infinities of a model's are kept, as masks have them, but none is made of
+  /// what was finite.
+  Error checkLost(const float *weights, int64_t row, int64_t first,
+                  int64_t width) {
+    std::vector<float> given(weights, weights + width);
+    if (input.wide) {
+      Box line{{begin * tileRows + row, first}, {1, width}};
+      if (Error error = readSmall(*input.wide, line, given))
+        return error;
+    }
+    for (int64_t i = 0; i < width; ++i) {
+      float stored = element.isF16() ? halfToFloat(floatToHalf(weights[i]))
+                                     : bfloatToFloat(floatToBfloat(weights[i]));
+      if (std::isfinite(given[i]) && !std::isfinite(stored))
+        return problem("is beyond the weights' type", row, first);
+    }
+    return Error::success();
   }
 
   /// Returns the largest magnitude stored, as bits of a float.
@@ -291,6 +311,8 @@ llvm::Expected<PackInput> qtale::makePackInput(RecipeAttrInterface recipe,
     // Integers are found while packing.
     auto quantize = dyn_cast<QuantizeAttr>(recipe);
     read(input.values, quantize ? quantize.getInput() : recipe);
+    if (auto cast = dyn_cast<CastAttr>(recipe))
+      read(input.wide, cast.getInput());
   }
   if (error)
     return std::move(error);

@@ -12,6 +12,8 @@ namespace qtale {
 /// #qtale.integers has them.
 struct PackInput {
   std::unique_ptr<Reader> values, scale, zero;
+  /// The floats before the cast to the weights' type, if there is one.
+  std::unique_ptr<Reader> wide;
   int64_t block = 0;
 
   bool hasScales() const { return scale != nullptr; }

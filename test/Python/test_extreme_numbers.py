@@ -46,6 +46,15 @@ CASES = {
             "c": np.array([2], np.int32),
         },
     ),
+    "doubles_beside_the_middle_of_halves": (
+        """(double[4] x) => (float16[4] y) { y = Cast <to: int = 10> (x) }""",
+        {"x": np.array([1 + 2.0**-11 + 2.0**-40, 1 + 3 * 2.0**-11 - 2.0**-40, 65519.9999, 1e300])},
+    ),
+    "integers_that_shrink": (
+        """(int32[4] x) => (int32[4] y) {
+            y = Shrink <lambd: float = 0.5, bias: float = 0.0> (x) }""",
+        {"x": np.array([2**24 + 1, 2**31 - 1, -(2**31), 0], np.int32)},
+    ),
 }
 
 
@@ -57,4 +66,25 @@ def test_is_as_the_reference_has_it(compiled: Callable, tmp_path: Path, graph: s
     got = qtale.load(compiled(path)).run(feed)
     for name, wanted in zip(judge.output_names, judge.run(None, feed), strict=True):
         # It leaves fractions to whoever asks for integers.
-        np.testing.assert_allclose(got[name], wanted.astype(got[name].dtype), rtol=1e-5)
+        exact = got[name].dtype.kind in "iu"
+        np.testing.assert_allclose(
+            got[name], wanted.astype(got[name].dtype), rtol=0 if exact else 1e-5
+        )
+
+
+def test_wide_numbers_are_rounded_once_to_bfloat16(compiled: Callable, tmp_path: Path):
+    """Eight bits: just above the middle between two is the upper one, which f32 forgets."""
+    path = tmp_path / "m.onnxtxt"
+    path.write_text("""<ir_version: 11, opset_import: ["" : 25]>
+        m (double[2] x, int32[2] i) => (float[2] y, float[2] z) {
+            short = Cast <to: int = 16> (x)
+            y = Cast <to: int = 1> (short)
+            shorter = Cast <to: int = 16> (i)
+            z = Cast <to: int = 1> (shorter) }""")
+    feed = {
+        "x": np.array([1 + 2.0**-8 + 2.0**-40, -1 - 2.0**-8 - 2.0**-40]),
+        "i": np.array([2**24 + 2**16 + 1, -(2**24) - 2**16], np.int32),
+    }
+    got = qtale.load(compiled(path)).run(feed)
+    assert got["y"].tolist() == [1 + 2.0**-7, -1 - 2.0**-7]
+    assert got["z"].tolist() == [2**24 + 2**17, -(2**24)]

@@ -153,7 +153,7 @@ static Value softsign(const ElementContext &c, ValueRange v) {
 /// Toward 0 by `bias` beyond `lambd`, 0 within; of integers through f32.
 static Value shrink(const ElementContext &c, ValueRange v) {
   Type type = v[0].getType();
-  Type wide = c.isFloat(v[0]) ? type : Type(c.s.b.getF32Type());
+  Type wide = c.isFloat(v[0]) ? type : Type(c.s.b.getF64Type());
   Value x = c.s.convert(v[0], wide, c.isUnsigned, false);
   double bias = c.node.real("bias", 0), lambda = c.node.real("lambd", 0.5);
   Value inner = c.s.select(isBelow(c, c.real(x, lambda), x), plus(c, x, -bias),

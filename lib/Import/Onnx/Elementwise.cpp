@@ -87,6 +87,15 @@ static Value modulo(const ElementContext &c, ValueRange v) {
                     c.binary<arith::AddIOp>(rest, divisor), rest);
 }
 
+/// x^0.5, which other than a root is +0 of -0, and infinite of -infinity.
+static Value squareRoot(const ElementContext &c, Value x) {
+  double infinity = std::numeric_limits<double>::infinity();
+  Value root = c.unary<math::SqrtOp>(c.binary<arith::AddFOp>(x, c.real(x, 0)));
+  Value isLeast = arith::CmpFOp::create(c.s.b, c.s.loc, CmpFPredicate::OEQ, x,
+                                        c.real(x, -infinity));
+  return c.s.select(isLeast, c.real(x, infinity), root);
+}
+
 /// Small constant exponents are products and roots.
 static Value power(const ElementContext &c, ValueRange v) {
   Value base = v[0];
@@ -99,10 +108,9 @@ static Value power(const ElementContext &c, ValueRange v) {
     if (exponent == 1.0)
       return base;
     if (exponent == 0.5)
-      return c.unary<math::SqrtOp>(base);
+      return squareRoot(c, base);
     if (exponent == -0.5)
-      return c.binary<arith::DivFOp>(c.real(base, 1),
-                                     c.unary<math::SqrtOp>(base));
+      return c.binary<arith::DivFOp>(c.real(base, 1), squareRoot(c, base));
     if (exponent == -1.0)
       return c.binary<arith::DivFOp>(c.real(base, 1), base);
     Value converted = c.s.convert(v[1], base.getType(),

@@ -277,5 +277,14 @@ Value qtale::onnx_import::convertElement(const Scalars &s, Value value,
     value = decode(s, value, *from);
   if (target)
     return encode(s, value, fromUnsigned, *target, rounding);
+  // A 16-bit float, which is computed in f32 and shortened after.
+  if (to.isF32() && toDtype != onnx::TensorProto::FLOAT &&
+      value.getType().getIntOrFloatBitWidth() >= 32) {
+    Words w{s};
+    if (isa<IntegerType>(value.getType()))
+      value = s.convert(value, s.b.getF64Type(), fromUnsigned, false);
+    if (value.getType().isF64())
+      return oddFloat(w, value);
+  }
   return s.convert(value, to, fromUnsigned, isUnsigned(toDtype));
 }

@@ -25,10 +25,14 @@ FailureOr<StringMap<Term>> qtale::onnx_import::initializers(const Model &model,
                                                             GraphBuilder &g) {
   StringMap<Term> terms;
   MLIRContext *context = g.context();
+  auto isEmpty = [](const onnx::TensorProto &tensor) {
+    return llvm::is_contained(tensor.dims(), 0);
+  };
   auto source = [&](Term &term, const onnx::TensorProto &tensor) {
     auto blob = model.blobs.find(tensor.name());
     term.name = tensor.name();
-    if (blob != model.blobs.end())
+    // Recipes without elements have other limits of size than files.
+    if (blob != model.blobs.end() && !isEmpty(tensor))
       term.recipe = Weights::source(context, tensor, blob->second);
   };
   for (const onnx::TensorProto &tensor : model.proto.graph().initializer()) {
@@ -44,9 +48,16 @@ FailureOr<StringMap<Term>> qtale::onnx_import::initializers(const Model &model,
   for (const auto &entry : model.headers) {
     const onnx::TensorProto &tensor = entry.second;
     Term term;
+    SmallVector<int64_t> shape(tensor.dims().begin(), tensor.dims().end());
+    Type element = elementType(context, tensor.data_type());
+    if (element && isEmpty(tensor)) {
+      auto values = DenseElementsAttr::get(
+          RankedTensorType::get(shape, element), ArrayRef<Attribute>());
+      terms[tensor.name()] = g.fromConstant(tensor.data_type(), values);
+      continue;
+    }
     term.dtype = tensor.data_type();
-    term.dims = staticDims(context, SmallVector<int64_t>(tensor.dims().begin(),
-                                                         tensor.dims().end()));
+    term.dims = staticDims(context, shape);
     source(term, tensor);
     if (!term.recipe)
       return emitError(model.loc(context))

@@ -13,6 +13,7 @@
 #include "Inference.h"
 #include "Model.h"
 #include "NodeTable.h"
+#include "OldOperators.h"
 #include "Subgraphs.h"
 #include "VerbFunctions.h"
 
@@ -317,56 +318,15 @@ static LogicalResult inlineFunctions(MLIRContext *context, Model &model) {
   });
 }
 
-/// Before opset 13 Hardmax took all axes from its own on for one line, which
-/// ONNX's converter doesn't know:  Reshape (Hardmax (Flatten (x)), Shape (x)).
-static void
-flattenHardmax(google::protobuf::RepeatedPtrField<onnx::NodeProto> &nodes,
-               int64_t opset) {
-  if (opset >= 13)
-    return;
-  google::protobuf::RepeatedPtrField<onnx::NodeProto> result;
-  for (onnx::NodeProto &node : nodes) {
-    eachSubgraph(node, [&](onnx::GraphProto &graph) {
-      flattenHardmax(*graph.mutable_node(), opset);
-    });
-    bool isDefault = node.domain().empty() || node.domain() == "ai.onnx";
-    if (!isDefault || node.op_type() != "Hardmax" || node.input_size() != 1 ||
-        node.output_size() != 1) {
-      result.Add()->Swap(&node);
-      continue;
-    }
-    std::string input = node.input(0), output = node.output(0),
-                prefix = "qtale.hardmax." + output + ".";
-    auto add = [&](StringRef type, ArrayRef<std::string> inputs,
-                   const std::string &to) -> onnx::NodeProto & {
-      onnx::NodeProto &made = *result.Add();
-      made.set_name(node.name());
-      made.set_op_type(type.str());
-      for (const std::string &from : inputs)
-        made.add_input(from);
-      made.add_output(to);
-      return made;
-    };
-    add("Shape", input, prefix + "shape");
-    onnx::NodeProto &flat = add("Flatten", input, prefix + "flat");
-    for (const onnx::AttributeProto &attribute : node.attribute())
-      if (attribute.name() == "axis")
-        *flat.add_attribute() = attribute; // 1 for both, unless it is given
-    add("Hardmax", prefix + "flat", prefix + "lines"); // of two axes the last
-    add("Reshape", {prefix + "lines", prefix + "shape"}, output);
-  }
-  nodes.Swap(&result);
-}
-
 static LogicalResult convert(MLIRContext *context, Model &model) {
   if (model.opset >= tableOpset)
     return success();
   onnx::ModelProto &proto = model.proto;
   auto metadata = proto.metadata_props();
+  OldClips clips(*proto.mutable_graph()->mutable_node(), model.opset);
   if (failed(guarded(context, model, "shapes or types don't fit",
-                     [&] { inferWhatFits(proto); })))
-    return failure();
-  if (failed(guarded(
+                     [&] { inferWhatFits(proto); })) ||
+      failed(guarded(
           context, model,
           "ONNX can't convert the model from opset " +
               std::to_string(model.opset) + " to " + std::to_string(tableOpset),
@@ -374,6 +334,7 @@ static LogicalResult convert(MLIRContext *context, Model &model) {
             proto = onnx::version_conversion::ConvertVersion(proto, tableOpset);
           })))
     return failure();
+  clips.restore(*proto.mutable_graph()->mutable_node());
   *proto.mutable_metadata_props() = metadata;
   model.opset = tableOpset;
   return success();

@@ -2,7 +2,7 @@
 //
 //   ReduceX = finish(fold(combine, prepare(x)))     mean: / count, L2: sqrt
 //
-// 16-bit floats are summed in f32. CumSum adds the elements up to each one:
+// 16-bit floats are summed in f32, means of integers in i64. CumSum adds the elements up to each one:
 // quadratic, but loops only over what it reads, and used on masks alone.
 //
 //===----------------------------------------------------------------------===//
@@ -206,12 +206,18 @@ static LogicalResult buildReduce(Node &n) {
     return n.set(0, x);
 
   Type type = n.type(x), wide = g.computeType(type);
-  bool unsignedInput = isUnsigned(x.dtype);
+  bool unsignedInput = isUnsigned(x.dtype), wholeInput = isa<IntegerType>(type);
+  // The mean of integers and the root of their squares are no larger than they
+  // are, but the sum on the way is.
+  if (wholeInput && reduction.mean)
+    wide = g.b.getI64Type();
+  if (wholeInput && reduction.root)
+    wide = g.b.getF64Type();
   Value result = foldAxes(
       g, x, *extent, neutral(g, reduction.fold, wide, unsignedInput),
       [&](Scalars s, ValueRange v) {
-        Value element = v[0];
-        bool isFloat = isa<FloatType>(element.getType());
+        Value element = s.convert(v[0], wide, unsignedInput, unsignedInput);
+        bool isFloat = isa<FloatType>(wide);
         if (reduction.square)
           element = isFloat ? s.make<arith::MulFOp>(element, element)
                             : s.make<arith::MulIOp>(element, element);
@@ -249,7 +255,9 @@ static LogicalResult buildReduce(Node &n) {
                          : math::LogOp::create(s.b, s.loc, number).getResult();
             value = s.convert(number, own, false, unsignedInput);
           }
-          return value;
+          return wholeInput
+                     ? s.convert(value, type, unsignedInput, unsignedInput)
+                     : value;
         });
   }
   return setReduced(n, *extent, result);
