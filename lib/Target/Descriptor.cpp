@@ -12,6 +12,7 @@
 
 #include "qtale/Dialect/QTale/IR/QTale.h"
 #include "qtale/Runtime/ModuleABI.h"
+#include "qtale/Runtime/TokenizerTables.h"
 #include "qtale/Runtime/qtale.h"
 #include "qtale/Target/Tokenizer.h"
 
@@ -241,6 +242,16 @@ static LogicalResult readTokenizer(ModuleOp module, StringRef sourceFolder,
   return success();
 }
 
+/// What its tokenizer puts before a text, whatever the model's settings name as
+/// BOS: -1 if nothing.
+static int64_t beginOfText(llvm::ArrayRef<uint8_t> tables) {
+  tokenizer::Header header;
+  memcpy(&header, tables.data(), sizeof(header));
+  bool begins = header.flags & tokenizer::kBeginsWithBos &&
+                header.bos != tokenizer::kNone;
+  return begins ? int64_t(header.bos) : -1;
+}
+
 FailureOr<Description>
 qtale::readDescription(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
                        StringRef sourceFolder) {
@@ -259,6 +270,8 @@ qtale::readDescription(ModuleOp module, llvm::ArrayRef<LevelObject> levels,
       failed(readEos(module, read.eos)) ||
       failed(readTokenizer(module, sourceFolder, read.tokenizer)))
     return failure();
+  if (!read.tokenizer.empty())
+    read.bos = beginOfText(read.tokenizer);
   FailureOr<std::optional<Routing>> routing = readRouting(module);
   if (failed(routing))
     return failure();

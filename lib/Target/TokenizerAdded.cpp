@@ -44,6 +44,7 @@ private:
   Normalize normalize;
   StringMap<json::Object> known; // by content
   StringMap<std::string> names;  // content, by what is matched when normalized
+  StringMap<bool> texts;         // of a token: whether it is special
   std::optional<uint32_t> highest;
 };
 } // namespace
@@ -137,6 +138,14 @@ Error AddedReader::add(const Token &token) {
   piece->model = isPiece;
   piece->text = isPiece ? token.content : match;
   piece->special = token.special;
+  auto [text, isFirst] = texts.try_emplace(piece->text, token.special);
+  if (!isFirst && text->second != token.special)
+    return reader.refuse(name(token) + " is \"" + piece->text +
+                         "\" once it is normalized, as is another token; one "
+                         "of the two is special");
+  if (token.special && token.id < result.namedBos &&
+      is_contained({"<s>", "<bos>", "<|begin_of_text|>"}, token.content))
+    result.namedBos = token.id;
 
   uint32_t flags = (token.lstrip ? kStripLeft : 0) |
                    (token.rstrip ? kStripRight : 0) |

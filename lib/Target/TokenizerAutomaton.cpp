@@ -88,6 +88,12 @@ bool canBeEmpty(const RegexNode &node) {
   }
 }
 
+/// Whether it asks about its place, as "^" and "(?=x)" do.
+bool looksAround(const RegexNode &node) {
+  return node.kind == RegexNode::Ahead || node.kind == RegexNode::Behind ||
+         llvm::any_of(node.children, looksAround);
+}
+
 } // namespace
 
 Expected<unsigned> Program::writeRepeat(const RegexNode &node, unsigned next) {
@@ -98,9 +104,11 @@ Expected<unsigned> Program::writeRepeat(const RegexNode &node, unsigned next) {
     result.second = node.lazy ? body : behind;
     return add(result);
   };
+  // Engines stop at a round that was empty, and differ in what follows.
+  if (canBeEmpty(child) && (node.max == RegexNode::kUnlimited ||
+                            (node.max > 1 && looksAround(child))))
+    return refuse("it repeats what can be empty");
   if (node.max == RegexNode::kUnlimited) {
-    if (canBeEmpty(child))
-      return refuse("it repeats what can be empty");
     unsigned loop = split(0, next);
     Expected<unsigned> body = write(child, loop);
     if (!body)

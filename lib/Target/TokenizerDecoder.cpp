@@ -36,12 +36,20 @@ Error DecoderReader::readStrip(const json::Object &step) {
       rt::decodeCharacter(*content).length != content->size())
     return reader.error(
         "\"decoder.content\" of \"Strip\" must be one character");
-  int64_t start = step.getInteger("start").value_or(0);
-  int64_t stop = step.getInteger("stop").value_or(0);
+  int64_t start = 0, stop = 0;
   constexpr int64_t kMost = 1000;
-  if (start < 0 || stop < 0 || start > kMost || stop > kMost)
-    return reader.unsupported("decoder.start", Twine(start),
-                              "\"Strip\" of 0 to 1000");
+  for (auto [key, count] :
+       {std::pair("start", &start), std::pair("stop", &stop)}) {
+    const json::Value *value = step.get(key);
+    std::optional<int64_t> given = value ? value->getAsInteger() : 0;
+    if (!given)
+      return reader.error("\"decoder." + Twine(key) +
+                          "\" of \"Strip\" must be an integer");
+    if (*given < 0 || *given > kMost)
+      return reader.unsupported(("decoder." + Twine(key)).str(), Twine(*given),
+                                "\"Strip\" of 0 to 1000");
+    *count = *given;
+  }
   std::vector<TokenizerDescription::Step> &steps = reader.result.decode;
   if (!fused) {
     if (start)
@@ -86,7 +94,7 @@ Error DecoderReader::read(const json::Object &step) {
     return Error::success();
   }
   bool known =
-      type == "Replace" || type == "ByteFallback" || type == "Metaspace";
+      is_contained({"Replace", "ByteFallback", "Metaspace", "Strip"}, type);
   if (!known || bytes || fused)
     return reader.unsupported(
         "decoder.type",
@@ -133,7 +141,10 @@ Error TokenizerReader::readDecoder(const json::Value *decoder) {
   if (!list)
     return list.takeError();
   if (list->empty())
-    return unsupported("decoder", "null",
+    return unsupported("decoder",
+                       decoder && decoder->getAsObject()
+                           ? "a \"Sequence\" of nothing"
+                           : "null",
                        "\"ByteLevel\", \"Metaspace\", or a \"Sequence\" of "
                        "\"Replace\", \"ByteFallback\", \"Fuse\" and \"Strip\"");
   if (result.flags & kByteLevel)

@@ -41,6 +41,7 @@ struct TokenizerDescription {
   uint32_t flags = 0;
   uint32_t unk = tokenizer::kNone;
   uint32_t bos = tokenizer::kNone;
+  uint32_t namedBos = tokenizer::kNone; // by what it is called
   uint32_t wordPattern = tokenizer::kNone;
   llvm::StringMap<uint32_t> vocabulary;     // of the model alone
   std::vector<std::optional<Piece>> pieces; // by id, with the added tokens

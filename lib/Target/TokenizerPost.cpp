@@ -85,13 +85,11 @@ Error TokenizerReader::readPostProcessor(const json::Value *postProcessor) {
                          "\"TemplateProcessing\", \"ByteLevel\" and null");
     }
   }
-  if (result.bos != kNone)
-    return Error::success();
-  for (const std::optional<TokenizerDescription::Piece> &piece : result.pieces)
-    if (piece && piece->special &&
-        is_contained({"<s>", "<bos>", "<|begin_of_text|>"}, piece->text)) {
-      result.bos = &piece - result.pieces.data();
-      break;
-    }
+  // Without a template, tokenizers of old are known to begin with it all the
+  // same; where one leaves it out, it may still be given as an id.
+  if (result.bos != kNone || !templated)
+    result.flags |= kBeginsWithBos;
+  if (result.bos == kNone)
+    result.bos = result.namedBos;
   return Error::success();
 }

@@ -46,7 +46,8 @@ Expected<CharacterSet> RegexReader::property() {
 /// \xHH, \x{HHHH} and \uHHHH, behind the letter.
 Expected<CharacterSet> RegexReader::number(StringRef escape) {
   StringRef digits;
-  if (escape == "\\x" && rest.consume_front("{")) {
+  bool braced = escape == "\\x" && rest.consume_front("{");
+  if (braced) {
     size_t end = std::min(rest.find('}'), rest.size());
     digits = rest.take_front(end);
     rest = rest.drop_front(std::min(end + 1, rest.size()));
@@ -61,7 +62,7 @@ Expected<CharacterSet> RegexReader::number(StringRef escape) {
   if (digits.size() > 8 || digits.getAsInteger(16, point) ||
       point >= CharacterSet::kEnd ||
       // Two digits above 7F are bytes of UTF-8, one by one.
-      (escape == "\\x" && digits.size() == 2 && point > 0x7f))
+      (escape == "\\x" && !braced && point > 0x7f))
     return refuse("\"" + escape + digits + "\", which is no character");
   return one(point);
 }
@@ -122,9 +123,18 @@ Expected<CharacterSet> RegexReader::character() {
   return one(first.point);
 }
 
+/// "[:name:]" or "[:^name:]" at its begin.
+static bool isPosixClass(StringRef text) {
+  if (!text.consume_front("[:"))
+    return false;
+  text.consume_front("^");
+  StringRef behind = text.drop_while(isAlpha);
+  return behind.size() < text.size() && behind.starts_with(":]");
+}
+
 /// "x", "x-y", "\p{L}" or "[…]".
 Expected<CharacterSet> RegexReader::classItem() {
-  if (rest.starts_with("[:"))
+  if (isPosixClass(rest))
     return refuse("\"" + rest.take_until([](char c) { return c == ']'; }) +
                   "]\", a POSIX class");
   if (rest[0] == '[')

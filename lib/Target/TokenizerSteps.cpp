@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../Runtime/Utf8.h"
 #include "TokenizerDescription.h"
 
 using namespace llvm;
@@ -128,8 +129,9 @@ Error TokenizerReader::readMetaspace(StringRef key, const json::Object &object,
   Expected<std::string> replacement = string(key, object, "replacement");
   if (!replacement)
     return replacement.takeError();
-  if (replacement->empty())
-    return this->error("\"" + key + ".replacement\" is empty");
+  if (replacement->empty() ||
+      rt::decodeCharacter(*replacement).length != replacement->size())
+    return this->error("\"" + key + ".replacement\" must be one character");
   marker = *replacement;
   Expected<bool> prefix = flag(key, object, "add_prefix_space", true);
   if (!prefix)

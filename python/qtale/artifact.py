@@ -146,7 +146,7 @@ class Artifact:
 
     @property
     def bos(self) -> int | None:
-        """The token that begins a text."""
+        """The token before a text: what its tokenizer puts there (docs/Tokenizers.md)."""
         with self.handle.use() as model:
             bos = self.api.model_bos(model)
         return None if bos < 0 else bos

@@ -11,6 +11,7 @@ from test_tokenizer import metaspace, token
 from tokenizer_driver import PROGRAM, tok512_text
 
 MARKER = "\u2581"
+STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
 
 
 def nothing(tokenizer: dict) -> None:
@@ -173,6 +174,41 @@ CASES = {
     "prefix that is none": (
         setting("pre_tokenizer", to={**metaspace("first"), "add_prefix_space": False}),
         '"pre_tokenizer.add_prefix_space" is false, but "pre_tokenizer.prepend_scheme" is "first"',
+    ),
+    "strip beyond its end": (
+        lambda t: t["decoder"]["decoders"].insert(0, {**STRIP, "stop": 2000}),
+        '"decoder.stop" is 2000',
+    ),
+    "strip by a word": (
+        lambda t: t["decoder"]["decoders"].insert(0, {**STRIP, "start": "1"}),
+        '"decoder.start" of "Strip" must be an integer',
+    ),
+    "strip of bytes": (
+        lambda t: t["decoder"]["decoders"].insert(2, STRIP),
+        '"decoder.type" is "Strip" after "ByteFallback"',
+    ),
+    "decoder of nothing": (
+        setting("decoder", to=sequence("decoders")),
+        '"decoder" is a "Sequence" of nothing',
+    ),
+    "marker of two characters": (
+        setting("pre_tokenizer", to={**metaspace("always"), "replacement": "__"}),
+        '"pre_tokenizer.replacement" must be one character',
+    ),
+    "counted looks": (
+        setting(
+            "normalizer",
+            to={"type": "Replace", "pattern": {"Regex": "(b|(?!c)){2}c"}, "content": "#"},
+        ),
+        '"(b|(?!c)){2}c" is not supported: it repeats what can be empty',
+    ),
+    "token by the name of a special one": (
+        lambda t: (
+            t.update(normalizer={"type": "Strip", "strip_left": True, "strip_right": True}),
+            t["added_tokens"].append(token(512, "<e>")),
+            t["added_tokens"].append(token(513, "<e> ", special=False, normalized=True)),
+        ),
+        'is "<e>" once it is normalized, as is another token',
     ),
     "strip of a word": (
         setting("decoder", "decoders", 3, "content", to="ab"),

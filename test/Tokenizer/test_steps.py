@@ -287,3 +287,26 @@ def test_escaped_surrogates_of_every_plane(tmp_path: Path):
     assert ours.encode([(chr(p) * 2).encode() for p in points]) == [
         [fresh + i] for i in range(len(points))
     ]
+
+
+@pytest.mark.parametrize("pattern", [r"\x{e0}", r"[\x{e0}-\x{e5}]", r"[[:-@]]", "(?:b?){2}c"])
+def test_rare_spellings_of_patterns(tmp_path: Path, pattern: str):
+    replaced = {"type": "Replace", "pattern": {"Regex": pattern}, "content": "#"}
+    texts = ["\u00e0bc \u00e3\u00c3 \u00e6", "bbbc c bc", ":;@[]-", *NASTY]
+    compare(changed(normalizer=replaced), tmp_path, texts)
+
+
+def test_begin_of_a_text_that_is_normalized(tmp_path: Path):
+    """BOS is known by its name as the file has it: what follows begins a text. (The oracle
+    shows a special token whose name the normalizer changes; docs/Tokenizers.md.)"""
+    tokenizer = json.loads(family("llama2"))
+    assert tokenizer.pop("post_processor")
+    for added in tokenizer["added_tokens"]:
+        if added["content"] == "<s>":
+            added["normalized"] = True
+            bos = added["id"]
+    oracle = Tokenizer.from_str(json.dumps(tokenizer))
+    ids = oracle.encode("a b", add_special_tokens=False).ids
+    driver = Driver(json.dumps(tokenizer), tmp_path)
+    assert driver.decode([(-1, [bos, *ids]), (bos, ids)]) == [b"a b"] * 2
+    assert oracle.decode(ids) == "a b"

@@ -46,10 +46,11 @@ constexpr uint32_t kNone = 0xffffffffu;
 constexpr uint32_t kMaxIds = 1u << 24;
 
 enum Flags : uint32_t {
-  kByteFallback = 1 << 0, /// characters without a piece become byte tokens
-  kFuseUnk = 1 << 1,      /// neighbouring unknown characters share one token
-  kIgnoreMerges = 1 << 2, /// a word that is a piece is taken whole
-  kByteLevel = 1 << 3,    /// the symbols of a word are its bytes
+  kByteFallback = 1 << 0,  /// characters without a piece become byte tokens
+  kFuseUnk = 1 << 1,       /// neighbouring unknown characters share one token
+  kIgnoreMerges = 1 << 2,  /// a word that is a piece is taken whole
+  kByteLevel = 1 << 3,     /// the symbols of a word are its bytes
+  kBeginsWithBos = 1 << 4, /// a text has its BOS, if there is one, before it
 };
 
 /// `count` elements from byte `offset` on.

@@ -185,7 +185,7 @@ typedef struct qtale_api {
                           qtale_error *);
   int64_t (*model_vocab)(const qtale_model *);   /* 0: no session */
   int64_t (*model_context)(const qtale_model *); /* positions below this */
-  int64_t (*model_bos)(const qtale_model *);     /* -1: none */
+  int64_t (*model_bos)(const qtale_model *);     /* -1: none before a text */
   /// The end-of-sequence ids; returns how many.
   int64_t (*model_eos)(const qtale_model *, const int64_t **ids);
 

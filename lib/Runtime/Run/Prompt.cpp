@@ -1,6 +1,6 @@
 //===- Prompt.cpp - The tokens that a text begins with --------------------===//
 //
-//   --prompt TEXT     BOS, if the model has one, then the text's ids
+//   --prompt TEXT     BOS, if a text of the model begins so, then the text's ids
 //   --ids 1,2,3       exactly these
 //   --ids FILE.npy    exactly these: int32 or int64, [N] or [1, N]
 //
@@ -14,7 +14,7 @@
 
 using namespace qtale::run;
 
-/// BOS, if the model has one, and the text's ids.
+/// BOS, if a text of the model begins so, and the text's ids.
 static int promptTokens(const Artifact &artifact, const std::string &prompt,
                         std::vector<int32_t> &tokens) {
   int64_t bos = artifact.api->model_bos(artifact.model);

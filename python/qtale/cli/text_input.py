@@ -17,7 +17,7 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
         "--text",
         type=Path,
         metavar="FILE",
-        help="UTF-8 text; BOS goes before it, once",
+        help="UTF-8 text; BOS goes before it, once, if its tokenizer has one there",
     )
     text.add_argument(
         "--ids", type=Path, metavar="FILE.npy", help="token ids, integers of shape [N] or [1, N]"
