@@ -235,8 +235,8 @@ private:
     return checkLost(weights, row, first, width);
   }
 
-  /// Infinities of a model's are kept, as masks have them, but none is made of
-  /// what was finite.
+  /// Infinities that a model has are kept, as masks have them, but none is made
+  /// of what was finite.
   Error checkLost(const float *weights, int64_t row, int64_t first,
                   int64_t width) {
     std::vector<float> given(weights, weights + width);

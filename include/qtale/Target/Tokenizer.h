@@ -17,8 +17,8 @@ namespace qtale {
 
 /// The tables of the tokenizer in the file `path`. What it asks for and qtale
 /// doesn't implement is refused, by the JSON key and with what is supported.
-/// "truncation" and "padding" concern batches for training and are left out;
-/// so is "post_processor", as long as it only puts tokens before a text.
+/// "truncation" and "padding" concern batches for training and are left out; of
+/// "post_processor" the token before a text is kept.
 llvm::Expected<std::vector<uint8_t>> buildTokenizerTables(llvm::StringRef path);
 
 } // namespace qtale

@@ -2,8 +2,9 @@
 //
 //   ReduceX = finish(fold(combine, prepare(x)))     mean: / count, L2: sqrt
 //
-// 16-bit floats are summed in f32, means of integers in i64. CumSum adds the elements up to each one:
-// quadratic, but loops only over what it reads, and used on masks alone.
+// 16-bit floats are summed in f32, means of integers in i64. CumSum adds the
+// elements up to each one: quadratic, but loops only over what it reads, and used
+// on masks alone.
 //
 //===----------------------------------------------------------------------===//
 
